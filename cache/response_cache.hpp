@@ -1,0 +1,166 @@
+// The response cache: was this asked before, in these words or in others, and may its answer be served again?
+//
+// Comes in: a request as plain structs, and a vector of its question. Goes out: a decision with its reason. Never: JSON
+// requests, HTTP, an embedder call. A wrong hit is worse than a miss: whatever is uncertain is a miss.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rag/prompt.hpp"
+
+namespace kvasir::cache {
+
+using Clock = std::chrono::system_clock;
+
+// What must be known of a request to key it.
+struct CacheRequest {
+  std::string tenant;
+  std::string user;            // hashed in when the scope says so; else empty
+  std::string model;
+  const rag::Prompt* prompt = nullptr;
+  std::string tools;           // canonical JSON, or empty
+  std::string response_format; // canonical JSON, or empty
+  std::vector<std::string> stop;
+  std::string logit_bias;      // canonical JSON, or empty
+  std::string extra;           // canonical JSON of other fields that change the answer (upstream's own), or empty
+  int n = 1;
+  std::optional<std::int64_t> seed;
+  double temperature = 1.0;
+  double top_p = 1.0;
+  double frequency_penalty = 0.0;
+  double presence_penalty = 0.0;
+  int max_tokens = 0;          // 0: no limit
+  int top_logprobs = -1;       // -1: none asked for
+};
+
+// Two keys of one request. `partition`: whatever must be equal before two questions may be compared at all
+// (ARCHITECTURE.md, decision 2). `exact`: the partition and the question's bytes.
+struct CacheKey {
+  rag::ContentId partition;
+  rag::ContentId exact;
+  std::string canonical;        // the bytes behind `exact`, compared on a hit
+  std::string question;
+  std::vector<std::string> documents;  // keys, for invalidation
+  std::string tenant;
+  std::string model;
+  int max_tokens = 0;
+  int top_logprobs = -1;
+  // Empty if cacheable, else the reason word: "tools", "temperature", "no_question" …
+  std::string_view not_cacheable;
+  // False when only the exact tier may answer (no standalone question, a follow-up turn).
+  bool semantic = true;
+};
+
+CacheKey make_key(const CacheRequest& request);
+
+struct AnswerChoice {
+  std::string content;
+  std::string refusal;
+  std::string finish_reason;  // OpenAI's word
+  std::string logprobs;       // JSON of choices[].logprobs as sent, or empty
+};
+
+// A finished answer, in no particular wire shape.
+struct Answer {
+  std::string model;  // as named in the answer's body
+  std::vector<AnswerChoice> choices;
+  int prompt_tokens = 0;
+  int completion_tokens = 0;
+  std::string system_fingerprint;
+};
+
+struct Entry {
+  std::string id;  // "kve-" and 32 hex digits
+  CacheKey key;
+  Answer answer;
+  std::vector<std::string> tags;
+  Clock::time_point created;
+  Clock::time_point expires;
+};
+using EntryPtr = std::shared_ptr<const Entry>;
+
+// Why a look-up ended as it did; the word goes into x-kvasir-cache-reason.
+struct Decision {
+  EntryPtr entry;                     // null: miss
+  std::optional<float> similarity;    // to the nearest entry of the partition, if one was looked up
+  std::string_view reason = "empty";  // "hit", "below_threshold", "empty", "expired", "max_age" …
+};
+
+struct LookupLimits {
+  std::optional<std::chrono::seconds> max_age;  // Cache-Control: max-age
+};
+
+struct Invalidation {
+  std::vector<std::string> documents;
+  std::vector<std::string> tags;
+  std::string tenant;
+  std::string model;
+  bool all = false;
+};
+
+struct CacheSettings {
+  bool exact = true;
+  bool semantic = true;
+  float threshold = 0.95F;  // cosine
+  std::chrono::seconds ttl{24 * 3600};
+  std::size_t max_entries = 1'000'000;
+  std::string path = "./kvasir-data";  // folder of the embedded store; ":memory:" keeps nothing
+};
+
+struct CacheStats {
+  std::uint64_t entries = 0;
+  std::uint64_t partitions = 0;
+  std::uint64_t vectors = 0;
+  std::uint64_t exact_hits = 0;
+  std::uint64_t semantic_hits = 0;
+  std::uint64_t misses = 0;
+  std::uint64_t stored = 0;
+  std::uint64_t store_failures = 0;
+  std::uint64_t expired = 0;
+  std::uint64_t evicted = 0;
+  std::uint64_t invalidated = 0;
+  std::uint64_t corrupt = 0;  // rows dropped at load because their checksum was wrong
+};
+
+// Thread safe. Look-ups touch memory only; the store is written by one thread of its own.
+class ResponseCache {
+ public:
+  // Opens (or makes) the store and loads what is alive in it. `embedder`: identity and dimension of the vectors; entries
+  // stored under another embedder keep serving exact hits and lose their vectors. On failure: null and one sentence in
+  // `error` ("the cache store ./kvasir-data cannot be opened: …").
+  static std::unique_ptr<ResponseCache> open(const CacheSettings& settings, const std::string& embedder, int dimension,
+                                             std::string& error);
+  virtual ~ResponseCache() = default;
+
+  virtual Decision find_exact(const CacheKey& key, const LookupLimits& limits) = 0;
+  // `vector`: unit vector of key.question.
+  virtual Decision find_semantic(const CacheKey& key, std::span<const float> vector, const LookupLimits& limits) = 0;
+
+  // A new entry's id, so that headers can name it before the answer is complete.
+  virtual std::string new_entry_id() = 0;
+  // Stores an answer. `vector` may be empty (exact tier only). `done(true)` is called, on the store's thread, once a
+  // killed process would not lose it any more; `done(false)` if it could not be stored or was invalidated meanwhile.
+  // `generation` is what generation() said before the answer was computed: an invalidation in between wins.
+  virtual void store(std::string id, CacheKey key, Answer answer, std::vector<float> vector, std::chrono::seconds ttl,
+                     std::vector<std::string> tags, std::uint64_t generation, std::function<void(bool)> done) = 0;
+  virtual std::uint64_t generation() const = 0;
+
+  // Gone from memory, index and store when these return. Counts answers removed.
+  virtual std::uint64_t invalidate(const Invalidation& what) = 0;
+  virtual bool erase(const std::string& entry_id) = 0;
+
+  virtual EntryPtr entry(const std::string& entry_id) const = 0;
+  // Newest first.
+  virtual std::vector<EntryPtr> entries(std::size_t offset, std::size_t limit) const = 0;
+  virtual CacheStats stats() const = 0;
+};
+
+}  // namespace kvasir::cache

@@ -1,0 +1,26 @@
+// Text to unit vector. The interface that the response cache knows; encoders implement it.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvasir::embed {
+
+class Embedder {
+ public:
+  virtual ~Embedder() = default;
+
+  // Names the model and its weights (hash). Vectors of different identities must never be compared: thresholds and
+  // neighbours do not transfer between embedders.
+  virtual const std::string& identity() const = 0;
+  virtual int dimension() const = 0;
+
+  // One unit vector (L2 norm 1, `dimension()` floats) per text, in order, row after row. Texts are UTF-8; a text longer
+  // than the model's limit is cut there. A text's vector does not depend on the other texts of the call.
+  // May be called from any thread; blocks until done.
+  virtual std::vector<float> embed(std::span<const std::string_view> texts) = 0;
+};
+
+}  // namespace kvasir::embed

@@ -1,0 +1,39 @@
+// Messages to the text that a model was trained on: the Jinja subset that model files use.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engine/error.hpp"
+#include "rag/prompt.hpp"
+
+namespace kvasir::engine {
+
+// Immutable after parse; any thread. Rendering is bounded in steps, depth and output size.
+class ChatTemplate {
+ public:
+  // `source`: Jinja text (tokenizer.chat_template). bos and eos are what the template calls bos_token and eos_token.
+  // Error: unsupported_model, with line and construct.
+  static Result<ChatTemplate> parse(std::string_view source, std::string bos, std::string eos);
+  // ChatML, for files without a template whose vocabulary has its tokens.
+  static ChatTemplate chatml();
+
+  ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
+  ~ChatTemplate();
+
+  // True if the template itself reads `documents`.
+  bool knows_documents() const;
+  // Error: bad_request with the template's own message when it calls raise_exception ("roles must alternate …").
+  Result<std::string> render(std::span<const rag::Message> messages, std::span<const rag::Document> documents,
+                             bool add_generation_prompt) const;
+
+ private:
+  struct Impl;
+  explicit ChatTemplate(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kvasir::engine

@@ -1,0 +1,116 @@
+// The language model in this process: submit a chat, receive its tokens.
+//
+// One thread owns the scheduler, the radix tree and the block pool; everything here talks to it by messages and may be
+// called from any thread. Listeners are called on that thread and must not block.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/error.hpp"
+#include "rag/prompt.hpp"
+
+namespace kvasir::engine {
+
+struct EngineSettings {
+  std::string gguf;                             // path of the model file
+  std::uint64_t kv_memory = 2ULL << 30;         // bytes for KV blocks
+  int max_sequences = 64;                       // running at once
+  int max_queue = 256;                          // waiting for admission
+  int max_context = 0;                          // tokens; 0: what the model file says
+  int step_tokens = 512;                        // token budget of one step (decodes first, the rest prefill)
+  int threads = 0;                              // 0: one per core
+};
+
+struct SamplingParams {
+  float temperature = 1.0F;  // 0: greedy
+  float top_p = 1.0F;
+  int top_k = 0;  // 0: off
+  float frequency_penalty = 0.0F;
+  float presence_penalty = 0.0F;
+  std::optional<std::uint64_t> seed;
+  std::vector<std::pair<std::int32_t, float>> logit_bias;  // token id, added to its logit
+  int top_logprobs = -1;                                   // -1: no logprobs; 0..20 alternatives
+};
+
+struct GenerateRequest {
+  rag::Prompt prompt;
+  int max_tokens = 0;  // 0: as far as the context goes
+  std::vector<std::string> stop;
+  SamplingParams sampling;
+  std::string cache_namespace;  // tenant salt: KV is shared inside a namespace only
+  bool prompt_cache = true;     // read and record prefixes
+};
+
+struct TokenLogprob {
+  std::string bytes;  // raw bytes of the token
+  float logprob = 0;
+  std::vector<std::pair<std::string, float>> top;  // best first
+};
+
+enum class FinishReason { stop, length };
+
+struct GenerateSummary {
+  FinishReason finish = FinishReason::stop;
+  int prompt_tokens = 0;
+  int reused_tokens = 0;    // of the prompt, read from KV that was there
+  int computed_tokens = 0;  // of the prompt, prefilled for this request
+  int completion_tokens = 0;
+  std::chrono::microseconds queued{};
+  std::chrono::microseconds prefill{};
+  std::chrono::microseconds decode{};
+};
+
+// Calls come in this order: started, delta*, then exactly one of finished and failed. `failed` may come first.
+class GenerateListener {
+ public:
+  virtual ~GenerateListener() = default;
+  // The prompt is in the KV, the first token follows.
+  virtual void started(int prompt_tokens, int reused_tokens) = 0;
+  // New text (whole UTF-8 characters; may be empty when only logprobs came) and the logprobs of its tokens if asked for.
+  virtual void delta(std::string text, std::vector<TokenLogprob> logprobs) = 0;
+  virtual void finished(const GenerateSummary& summary) = 0;
+  virtual void failed(const Error& error) = 0;
+};
+
+struct EngineStats {
+  std::uint64_t kv_blocks_total = 0;
+  std::uint64_t kv_blocks_used = 0;    // referenced by running sequences
+  std::uint64_t kv_blocks_cached = 0;  // in the radix tree and not referenced by a running sequence
+  int running = 0;
+  int waiting = 0;
+  std::uint64_t prompt_tokens = 0;
+  std::uint64_t reused_tokens = 0;
+  std::uint64_t generated_tokens = 0;
+  std::uint64_t evicted_blocks = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t steps = 0;
+  std::string kernels;  // instruction set in use
+};
+
+class Engine {
+ public:
+  // Loads and checks the model, reserves the KV memory, starts the engine thread.
+  // Errors: bad_model_file, unsupported_model; one sentence.
+  static Result<std::unique_ptr<Engine>> load(const EngineSettings& settings);
+  // Running requests fail with shutting_down; checks that no block leaked.
+  virtual ~Engine() = default;
+
+  using RequestId = std::uint64_t;
+  // Never blocks. A refused request gets its `failed` call like any other, from the engine's thread.
+  virtual RequestId submit(GenerateRequest request, std::shared_ptr<GenerateListener> listener) = 0;
+  // The listener is not called any more after the engine has seen this (one step at most); its blocks are free then.
+  virtual void cancel(RequestId id) = 0;
+  // Removes the KV of these documents (by rag::Document::key()) and of what follows them. Returns the blocks removed.
+  virtual std::uint64_t invalidate(const std::vector<std::string>& document_keys) = 0;
+  virtual EngineStats stats() const = 0;
+  virtual int context_length() const = 0;
+};
+
+}  // namespace kvasir::engine

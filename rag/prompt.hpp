@@ -1,0 +1,80 @@
+// The vocabulary of a prompt: what a chat request is made of, before anybody tokenises or caches it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rag/content_id.hpp"
+
+namespace kvasir::rag {
+
+enum class Role { system, developer, user, assistant, tool };
+
+std::string_view to_string(Role role);
+
+struct Message {
+  Role role = Role::user;
+  std::string text;  // UTF-8; content parts of type text are joined by the edge
+  std::string name;  // OpenAI's optional participant name
+
+  bool operator==(const Message&) const = default;
+};
+
+// A piece of retrieved context. A document without an id of its own is known by its content.
+struct Document {
+  std::string id;       // the caller's id; empty when the document was recognised in plain text
+  std::string text;     // UTF-8
+  std::string title;    // may be empty
+  std::string version;  // may be empty
+  std::string group;    // may be empty
+
+  // Hash of title and text.
+  ContentId content() const;
+  // What invalidation names: `id` if the caller gave one, else the content id in hexadecimal.
+  std::string key() const;
+
+  bool operator==(const Document&) const = default;
+};
+
+// The documents of one request. Order is the caller's; identity does not depend on it.
+class DocumentSet {
+ public:
+  DocumentSet() = default;
+  explicit DocumentSet(std::vector<Document> documents) : documents_(std::move(documents)) {}
+
+  const std::vector<Document>& in_order() const { return documents_; }
+  bool empty() const { return documents_.empty(); }
+  // Hash of the unordered set of (key, version, content). Duplicates count once.
+  ContentId identity() const;
+  std::vector<std::string> keys() const;
+
+ private:
+  std::vector<Document> documents_;
+};
+
+// A chat request taken apart. `question` is the last user message without its retrieved context: the only part that is
+// ever embedded. Everything else is compared for equality.
+struct Prompt {
+  std::vector<Message> messages;  // as the client sent them
+  std::string system;             // system and developer messages, joined by a blank line
+  std::vector<Message> history;   // turns before the last user message, system messages left out
+  DocumentSet documents;          // from the `documents` field, or recognised in the last user message
+  std::string question;           // empty if the last message is not the user's
+  bool documents_in_text = false; // true: the documents already stand in `messages`
+
+  ContentId system_identity() const;
+  ContentId history_identity() const;
+};
+
+// Takes a request apart. `field_documents` are those of the `documents` field; when there are none, the last user
+// message is searched for
+//   Context:\n[Document 1]: …\n\n[Document 2]: …\n\nQuestion: …
+// Text that matches no known form stays part of the question.
+Prompt analyse(std::vector<Message> messages, std::vector<Document> field_documents);
+
+// The messages as a model without a template for documents should read them: documents of the `documents` field are put
+// in front of the last user message in the plain-text form above. Without such documents: `prompt.messages` unchanged.
+std::vector<Message> messages_with_context(const Prompt& prompt);
+
+}  // namespace kvasir::rag
