@@ -12,7 +12,8 @@ namespace kvasir::kernels {
 
 // parallel_for hands out indices 0..count-1 one by one to the calling thread and the workers, and returns when all are
 // done. Items must be independent: who runs which item is not defined. One caller at a time. Workers spin for some
-// microseconds after a loop, then sleep, since the process shares its cores with others.
+// microseconds after a loop, then sleep, since the process shares its cores with others; a worker that is late (asleep,
+// or its core taken by somebody else) is not waited for unless it has an item in hand.
 class ThreadPool {
  public:
   // `threads` counts the caller; 1 means no workers.
@@ -33,16 +34,20 @@ class ThreadPool {
   using Item = void (*)(void* context, int index);
   void run(int count, Item item, void* context);
   void work();
-  void drain(Item item, void* context, int count);
+  void drain();
 
   std::vector<std::thread> workers_;
-  alignas(64) std::atomic<std::uint32_t> generation_{0};
-  alignas(64) std::atomic<int> next_{0};
-  alignas(64) std::atomic<int> running_{0};
-  Item item_ = nullptr;
-  void* context_ = nullptr;
-  int count_ = 0;
+  // Loop number (high half) and next index (low half). An index is claimed by changing the whole word, so a claim proves
+  // that the description below was read while its loop was current.
+  alignas(64) std::atomic<std::uint64_t> ticket_{kClosed};
+  std::atomic<Item> item_{nullptr};
+  std::atomic<void*> context_{nullptr};
+  std::atomic<std::uint32_t> count_{0};
+  alignas(64) std::atomic<std::uint32_t> done_{0};
+  alignas(64) std::atomic<std::uint32_t> loops_{0};  // what sleeping workers wait on
   std::atomic<bool> stop_{false};
+
+  static constexpr std::uint64_t kClosed = 0xFFFFFFFFU;  // low half: nothing to claim
 };
 
 }  // namespace kvasir::kernels

@@ -1,0 +1,263 @@
+// Paged attention over f16 keys and values with float sums: one contract for prefill, decode and shifted blocks.
+//
+// Keys are read in splits of 256, cut at absolute indices. Inside a split: scores (lanes are tokens), softmax, weighted
+// values (lanes are dimensions, tokens in order). Splits are merged in order by (maximum, sum of exponentials), as in
+// FlashDecoding. A query row's arithmetic follows from its own length only; rows are taken together to load keys once.
+#include "kernels/ops_cpu.hpp"
+#include "kernels/simd.hpp"
+
+namespace kvasir::kernels::KVASIR_ISA {
+namespace {
+
+constexpr int kSplit = 256;
+constexpr int kSplitBlocks = kSplit / kKvBlock;
+#if defined(KVASIR_ISA_avx512)
+constexpr int kQueries = 8;  // query vectors in registers at once
+#else
+constexpr int kQueries = 4;
+#endif
+
+// The query vectors of one call, row by row: vector i belongs to row i / group.
+struct Queries {
+  int count;
+  int group;
+  int first_length;
+
+  // Keys that vector i may see in the split that begins at `begin`.
+  int visible(int i, int begin) const {
+    const int keys = first_length + i / group - begin;
+    return keys < 0 ? 0 : min(keys, kSplit);
+  }
+};
+
+struct Scratch {
+  float* scores;   // [queries, kSplit]
+  float* rotated;  // [queries, head_dim]
+  float* partial;  // [queries, head_dim]: one split's weighted values
+  float* merged;   // [queries, head_dim]
+  float* maximum;  // [queries]
+  float* sum;      // [queries]
+};
+
+Scratch cut(float* memory, int queries, int head_dim) {
+  Scratch s{};
+  s.scores = memory;
+  s.rotated = s.scores + static_cast<std::ptrdiff_t>(queries) * kSplit;
+  s.partial = s.rotated + static_cast<std::ptrdiff_t>(queries) * head_dim;
+  s.merged = s.partial + static_cast<std::ptrdiff_t>(queries) * head_dim;
+  s.maximum = s.merged + static_cast<std::ptrdiff_t>(queries) * head_dim;
+  s.sum = s.maximum + queries;
+  return s;
+}
+
+// Scores of N query vectors against B neighbouring blocks that share one shift.
+template <int N, int B>
+inline void score(const std::uint16_t* const (&keys)[B], const float* q, int head_dim, float scale, float* scores) {
+  F32x16 acc[N][B];
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i)
+#pragma GCC unroll 4
+    for (int b = 0; b < B; ++b) acc[i][b] = zero();
+  for (int d = 0; d < head_dim; ++d) {
+#pragma GCC unroll 4
+    for (int b = 0; b < B; ++b) {
+      const F32x16 k = load_f16(keys[b] + static_cast<std::ptrdiff_t>(d) * kKvBlock);
+#pragma GCC unroll 8
+      for (int i = 0; i < N; ++i) acc[i][b] = fma(k, splat(q[static_cast<std::ptrdiff_t>(i) * head_dim + d]), acc[i][b]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i)
+#pragma GCC unroll 4
+    for (int b = 0; b < B; ++b)
+      store(scores + static_cast<std::ptrdiff_t>(i) * kSplit + b * kKvBlock, mul(acc[i][b], splat(scale)));
+}
+
+template <int B>
+void score_all(const std::uint16_t* const (&keys)[B], const float* q, int count, int head_dim, float scale, float* scores) {
+  int i = 0;
+  const auto step = [&](auto n) {
+    constexpr int rows = decltype(n)::value;
+    score<rows, B>(keys, q + static_cast<std::ptrdiff_t>(i) * head_dim, head_dim, scale,
+                   scores + static_cast<std::ptrdiff_t>(i) * kSplit);
+    i += rows;
+  };
+  struct Four {
+    static constexpr int value = 4;
+  };
+  struct Three {
+    static constexpr int value = 3;
+  };
+  struct One {
+    static constexpr int value = 1;
+  };
+  struct Full {
+    static constexpr int value = kQueries;
+  };
+  while (i + kQueries <= count) step(Full{});
+  while (i + 4 <= count) step(Four{});
+  while (i + 3 <= count) step(Three{});
+  while (i < count) step(One{});
+}
+
+// partial[i] = Σ_t p[i][t] V[t], tokens in order, for N query vectors and D groups of 16 dimensions.
+template <int N, int D>
+inline void weigh(const std::uint16_t* const* values, int tokens, int head_dim, int dim, const float* p, float* partial) {
+  F32x16 acc[N][D];
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i)
+#pragma GCC unroll 4
+    for (int d = 0; d < D; ++d) acc[i][d] = zero();
+  for (int t = 0; t < tokens; ++t) {
+    const std::uint16_t* v = values[t / kKvBlock] + static_cast<std::ptrdiff_t>(t % kKvBlock) * head_dim + dim;
+#pragma GCC unroll 4
+    for (int d = 0; d < D; ++d) {
+      const F32x16 lane = load_f16(v + d * 16);
+#pragma GCC unroll 8
+      for (int i = 0; i < N; ++i)
+        acc[i][d] = fma(lane, splat(p[static_cast<std::ptrdiff_t>(i) * kSplit + t]), acc[i][d]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i)
+#pragma GCC unroll 4
+    for (int d = 0; d < D; ++d) store(partial + static_cast<std::ptrdiff_t>(i) * head_dim + dim + d * 16, acc[i][d]);
+}
+
+template <int N>
+void weigh_all_dims(const std::uint16_t* const* values, int tokens, int head_dim, const float* p, float* partial) {
+  int dim = 0;
+  constexpr int wide = N <= 4 ? 4 : 2;
+  for (; dim + wide * 16 <= head_dim; dim += wide * 16) weigh<N, wide>(values, tokens, head_dim, dim, p, partial);
+  for (; dim < head_dim; dim += 16) weigh<N, 1>(values, tokens, head_dim, dim, p, partial);
+}
+
+void weigh_all(const std::uint16_t* const* values, int tokens, int count, int head_dim, const float* p, float* partial) {
+  int i = 0;
+  const auto at = [&](float* base, int width) { return base + static_cast<std::ptrdiff_t>(i) * width; };
+  const auto from = [&](int width) { return p + static_cast<std::ptrdiff_t>(i) * width; };
+  for (; i + 4 <= count; i += 4) weigh_all_dims<4>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
+  for (; i + 3 <= count; i += 3) weigh_all_dims<3>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
+  for (; i < count; ++i) weigh_all_dims<1>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
+}
+
+// Turns `visible` scores into weights exp(s - maximum), the rest of `padded` into zeros. Returns (maximum, sum).
+struct Soft {
+  float maximum;
+  float sum;
+};
+Soft soften(float* scores, int visible, int padded) {
+  const F32x16 lowest = splat(-INFINITY);
+  for (int t = visible; t < padded; ++t) scores[t] = -INFINITY;
+  F32x16 top = lowest;
+  for (int t = 0; t < padded; t += 16) top = max(top, load(scores + t));
+  const float maximum = max_lanes(top);
+  F32x16 acc = zero();
+  for (int t = 0; t < padded; t += 16) {
+    const F32x16 e = exp(sub(load(scores + t), splat(maximum)));
+    store(scores + t, e);
+    acc = add(acc, e);
+  }
+  return {maximum, sum_lanes(acc)};
+}
+
+float exp_scalar(float x) {
+  alignas(64) float v[16];
+  store(v, exp(splat(x)));
+  return v[0];
+}
+
+void merge(const Scratch& s, int i, int head_dim, Soft soft, bool first) {
+  const float* partial = s.partial + static_cast<std::ptrdiff_t>(i) * head_dim;
+  float* merged = s.merged + static_cast<std::ptrdiff_t>(i) * head_dim;
+  if (first) {
+    for (int d = 0; d < head_dim; d += 16) store(merged + d, load(partial + d));
+    s.maximum[i] = soft.maximum;
+    s.sum[i] = soft.sum;
+    return;
+  }
+  const float maximum = s.maximum[i] > soft.maximum ? s.maximum[i] : soft.maximum;
+  const float keep = exp_scalar(s.maximum[i] - maximum);
+  const float gain = exp_scalar(soft.maximum - maximum);
+  for (int d = 0; d < head_dim; d += 16)
+    store(merged + d, fma(load(partial + d), splat(gain), mul(load(merged + d), splat(keep))));
+  s.maximum[i] = maximum;
+  s.sum[i] = std::fma(soft.sum, gain, s.sum[i] * keep);
+}
+
+}  // namespace
+
+void kv_write(const KvLayer& kv, const AttentionShape& shape, int block, int slot, const float* k, const float* v) {
+  const int dim = shape.head_dim;
+  const F32x16 limit = splat(65504.0F);  // f16's largest: an infinity here would poison masked sums
+  const F32x16 lowest = splat(-65504.0F);
+  for (int h = 0; h < shape.kv_heads; ++h, k += dim, v += dim) {
+    const std::ptrdiff_t at = (static_cast<std::ptrdiff_t>(block) * shape.kv_heads + h) * dim * kKvBlock;
+    for (int d = 0; d < dim; d += 16) {
+      std::uint16_t column[16];
+      store_f16(column, min(max(load(k + d), lowest), limit));
+      for (int i = 0; i < 16; ++i) kv.k[at + static_cast<std::ptrdiff_t>(d + i) * kKvBlock + slot] = column[i];
+      store_f16(kv.v + at + static_cast<std::ptrdiff_t>(slot) * dim + d, min(max(load(v + d), lowest), limit));
+    }
+  }
+}
+
+void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rope_table, const BlockRef* table,
+               int first_length, int rows, int kv_head, const float* q, std::ptrdiff_t ldq, float* out,
+               std::ptrdiff_t ldo, float* scratch) {
+  const int dim = shape.head_dim;
+  const int group = shape.heads / shape.kv_heads;
+  const Queries queries{rows * group, group, first_length};
+  const Scratch s = cut(scratch, queries.count, dim);
+  const std::ptrdiff_t head_stride = static_cast<std::ptrdiff_t>(dim) * kKvBlock;
+  const std::ptrdiff_t block_stride = head_stride * shape.kv_heads;
+  const int longest = first_length + rows - 1;
+
+  int rotated_for = 0;
+  const auto rotate = [&](int shift) {
+    for (int i = 0; i < queries.count; ++i) {
+      const float* from = q + i / group * ldq + static_cast<std::ptrdiff_t>(i % group) * dim;
+      std::memcpy(s.rotated + static_cast<std::ptrdiff_t>(i) * dim, from, static_cast<std::size_t>(dim) * sizeof(float));
+    }
+    if (shift != 0) rope(rope_table, s.rotated, queries.count, dim, -shift);
+    rotated_for = shift;
+  };
+  rotate(0);
+
+  for (int begin = 0; begin < longest; begin += kSplit) {
+    const int tokens = min(kSplit, longest - begin);
+    const int blocks = (tokens + kKvBlock - 1) / kKvBlock;
+    const BlockRef* refs = table + begin / kKvBlock;
+    const std::uint16_t* values[kSplitBlocks];
+    for (int b = 0; b < blocks; ++b) values[b] = kv.v + refs[b].block * block_stride + kv_head * head_stride;
+    for (int b = 0; b < blocks;) {
+      if (refs[b].shift != rotated_for) rotate(refs[b].shift);
+      const std::uint16_t* first = kv.k + refs[b].block * block_stride + kv_head * head_stride;
+      float* scores = s.scores + b * kKvBlock;
+      if (queries.count <= 4 && b + 1 < blocks && refs[b + 1].shift == rotated_for) {
+        const std::uint16_t* const pair[2] = {first, kv.k + refs[b + 1].block * block_stride + kv_head * head_stride};
+        score_all<2>(pair, s.rotated, queries.count, dim, shape.scale, scores);
+        b += 2;
+      } else {
+        const std::uint16_t* const one[1] = {first};
+        score_all<1>(one, s.rotated, queries.count, dim, shape.scale, scores);
+        b += 1;
+      }
+    }
+    Soft soft[kAttentionRows * 64];
+    for (int i = 0; i < queries.count; ++i)
+      soft[i] = soften(s.scores + static_cast<std::ptrdiff_t>(i) * kSplit, queries.visible(i, begin), blocks * kKvBlock);
+    weigh_all(values, tokens, queries.count, dim, s.scores, s.partial);
+    for (int i = 0; i < queries.count; ++i)
+      if (queries.visible(i, begin) > 0) merge(s, i, dim, soft[i], begin == 0);
+  }
+
+  for (int i = 0; i < queries.count; ++i) {
+    const F32x16 inverse = splat(1.0F / s.sum[i]);
+    float* to = out + i / group * ldo + static_cast<std::ptrdiff_t>(i % group) * dim;
+    const float* merged = s.merged + static_cast<std::ptrdiff_t>(i) * dim;
+    for (int d = 0; d < dim; d += 16) store(to + d, mul(load(merged + d), inverse));
+  }
+}
+
+}  // namespace kvasir::kernels::KVASIR_ISA

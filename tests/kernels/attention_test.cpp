@@ -1,0 +1,174 @@
+// Paged attention: right against a plain softmax in double; a row's bits do not depend on its chunk; a shifted block reads
+// like one that was computed at its new place.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/kernels/isas.hpp"
+
+namespace kvasir::kernels {
+namespace {
+
+constexpr int kPositions = 2048;
+
+struct Rotation {
+  std::vector<float> cos;
+  std::vector<float> sin;
+  RopeTable table;
+
+  explicit Rotation(int dims, bool interleaved) : cos(static_cast<std::size_t>(kPositions * dims / 2)), sin(cos.size()) {
+    for (int p = 0; p < kPositions; ++p)
+      for (int i = 0; i < dims / 2; ++i) {
+        const double angle = p * std::pow(10000.0, -2.0 * i / dims);
+        cos[static_cast<std::size_t>(p * dims / 2 + i)] = static_cast<float>(std::cos(angle));
+        sin[static_cast<std::size_t>(p * dims / 2 + i)] = static_cast<float>(std::sin(angle));
+      }
+    table = {cos.data(), sin.data(), dims, interleaved};
+  }
+};
+
+// One sequence of `length` tokens whose blocks lie in storage in random order.
+struct Sequence {
+  AttentionShape shape;
+  int length;
+  std::vector<float> q, k, v;  // [length, heads or kv_heads, head_dim], before rotation
+  Rotation rotation;
+  std::vector<BlockRef> table;
+
+  Sequence(AttentionShape s, int n, unsigned seed, bool interleaved = true)
+      : shape(s), length(n), q(size(s.heads)), k(size(s.kv_heads)), v(size(s.kv_heads)), rotation(s.head_dim, interleaved) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (auto* values : {&q, &k, &v})
+      for (float& x : *values) x = f16_to_f32(f32_to_f16(normal(random)));
+    table.resize(static_cast<std::size_t>((n + kKvBlock - 1) / kKvBlock));
+    for (std::size_t i = 0; i < table.size(); ++i) table[i].block = static_cast<std::int32_t>(i);
+    std::shuffle(table.begin(), table.end(), random);
+  }
+  std::size_t size(int heads) const { return static_cast<std::size_t>(length * heads * shape.head_dim); }
+};
+
+struct Storage {
+  std::vector<std::uint16_t> k, v;
+  KvLayer layer;
+  explicit Storage(const Sequence& s)
+      : k(s.table.size() * static_cast<std::size_t>(s.shape.kv_heads * s.shape.head_dim * kKvBlock)), v(k.size()), layer{k.data(), v.data()} {}
+};
+
+// Writes the sequence's KV; keys are rotated for position - shift of their block.
+Storage written(const Kernels& kernels, const Sequence& s) {
+  Storage storage(s);
+  const int width = s.shape.kv_heads * s.shape.head_dim;
+  for (int t = 0; t < s.length; ++t) {
+    const BlockRef& ref = s.table[static_cast<std::size_t>(t / kKvBlock)];
+    std::vector<float> key(s.k.begin() + t * width, s.k.begin() + (t + 1) * width);
+    kernels.rope(s.rotation.table, key.data(), s.shape.kv_heads, s.shape.head_dim, t - ref.shift);
+    kernels.kv_write(storage.layer, s.shape, ref.block, t % kKvBlock, key.data(), s.v.data() + t * width);
+  }
+  return storage;
+}
+
+std::vector<float> attend(const Kernels& kernels, const Sequence& s, const Storage& storage, int first, int rows) {
+  const int width = s.shape.heads * s.shape.head_dim;
+  std::vector<float> q(s.q.begin() + first * width, s.q.begin() + (first + rows) * width);
+  for (int r = 0; r < rows; ++r)
+    kernels.rope(s.rotation.table, q.data() + r * width, s.shape.heads, s.shape.head_dim, first + r);
+  std::vector<float> out(q.size());
+  std::vector<float> scratch(attention_scratch(s.shape));
+  const int group = s.shape.heads / s.shape.kv_heads * s.shape.head_dim;
+  for (int h = 0; h < s.shape.kv_heads; ++h)
+    kernels.attention(storage.layer, s.shape, s.rotation.table, s.table.data(), first + 1, rows, h, q.data() + h * group, width,
+                      out.data() + h * group, width, scratch.data());
+  return out;
+}
+
+std::vector<double> plain(const Sequence& s, int row) {
+  const int dim = s.shape.head_dim;
+  const int group = s.shape.heads / s.shape.kv_heads;
+  const Kernels& kernels = *find(Isa::generic);
+  std::vector<double> out;
+  for (int h = 0; h < s.shape.heads; ++h) {
+    std::vector<float> q(s.q.begin() + (row * s.shape.heads + h) * dim, s.q.begin() + (row * s.shape.heads + h + 1) * dim);
+    kernels.rope(s.rotation.table, q.data(), 1, dim, row);
+    std::vector<double> weight;
+    for (int t = 0; t <= row; ++t) {
+      const auto at = (t * s.shape.kv_heads + h / group) * dim;
+      std::vector<float> key(s.k.begin() + at, s.k.begin() + at + dim);
+      kernels.rope(s.rotation.table, key.data(), 1, dim, t);
+      weight.push_back(std::inner_product(q.begin(), q.end(), key.begin(), 0.0) * s.shape.scale);
+    }
+    const double top = *std::max_element(weight.begin(), weight.end());
+    double sum = 0;
+    for (double& w : weight) sum += w = std::exp(w - top);
+    for (int d = 0; d < dim; ++d) {
+      double value = 0;
+      for (int t = 0; t <= row; ++t)
+        value += weight[static_cast<std::size_t>(t)] / sum * s.v[static_cast<std::size_t>((t * s.shape.kv_heads + h / group) * dim + d)];
+      out.push_back(value);
+    }
+  }
+  return out;
+}
+
+constexpr AttentionShape kGrouped{9, 3, 64, 0.125F};
+constexpr AttentionShape kSmall{4, 4, 16, 0.25F};
+
+TEST(Attention, EqualsAPlainSoftmax) {
+  for (const auto& [shape, length] : {std::pair{kGrouped, 5}, {kGrouped, 300}, {kSmall, 16}, {kSmall, 777}}) {
+    const Sequence s(shape, length, 3);
+    for (const Kernels* k : isas()) {
+      const std::vector<float> out = attend(*k, s, written(*k, s), length - 1, 1);
+      const std::vector<double> want = plain(s, length - 1);
+      for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(out[i], want[i], 2e-3) << k->name << " length " << length;
+    }
+  }
+}
+
+TEST(Attention, GivesARowTheSameBitsInEveryChunkAndOnEveryInstructionSet) {
+  const Sequence s(kGrouped, 530, 4);
+  const int width = s.shape.heads * s.shape.head_dim;
+  std::vector<float> alone;
+  for (int row = 500; row < 530; ++row) {
+    const std::vector<float> out = attend(*isas().front(), s, written(*isas().front(), s), row, 1);
+    alone.insert(alone.end(), out.begin(), out.end());
+  }
+  for (const Kernels* k : isas()) {
+    const Storage storage = written(*k, s);
+    for (const int chunk : {1, 3, 5, 8})
+      for (int row = 500; row + chunk <= 530; row += chunk) {
+        const std::vector<float> out = attend(*k, s, storage, row, chunk);
+        for (std::size_t i = 0; i < out.size(); ++i)
+          ASSERT_EQ(out[i], alone[static_cast<std::size_t>((row - 500) * width) + i]) << k->name << " chunk " << chunk << " row " << row;
+      }
+  }
+}
+
+TEST(Attention, ReadsAShiftedBlockAsIfItStoodWhereItIsUsed) {
+  for (const bool interleaved : {true, false}) {
+    Sequence s(kGrouped, 200, 5, interleaved);
+    const Kernels& k = best();
+    const std::vector<float> want = attend(k, s, written(k, s), 192, 8);
+    for (std::size_t i = 2; i < 9; ++i) s.table[i].shift = i < 5 ? 16 : -48;
+    const std::vector<float> out = attend(k, s, written(k, s), 192, 8);
+    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], want[i], 4e-3);
+  }
+}
+
+TEST(Attention, IgnoresWhateverLiesBehindTheLastToken) {
+  const Sequence s(kSmall, 40, 6);
+  const Kernels& k = best();
+  Storage storage = written(k, s);
+  const std::vector<float> want = attend(k, s, storage, 20, 1);
+  // Given: everything after token 20 is overwritten with the largest numbers that f16 has.
+  const std::vector<float> huge(64, 65504.0F);
+  for (int t = 21; t < 48; ++t) k.kv_write(storage.layer, s.shape, s.table[static_cast<std::size_t>(t / 16)].block, t % 16, huge.data(), huge.data());
+  EXPECT_EQ(attend(k, s, storage, 20, 1), want);
+}
+
+}  // namespace
+}  // namespace kvasir::kernels
