@@ -2,6 +2,8 @@
 // (Format: ggml project, docs/gguf.md)
 #pragma once
 
+#include "engine/error.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +15,6 @@
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include "engine/error.hpp"
 
 namespace kvasir::engine {
 

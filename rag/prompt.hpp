@@ -1,11 +1,12 @@
 // The vocabulary of a prompt: what a chat request is made of, before anybody tokenises or caches it.
 #pragma once
 
+#include "rag/content_id.hpp"
+
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
-
-#include "rag/content_id.hpp"
 
 namespace kvasir::rag {
 
@@ -56,14 +57,17 @@ class DocumentSet {
 // A chat request taken apart. `question` is the last user message without its retrieved context: the only part that is
 // ever embedded. Everything else is compared for equality.
 struct Prompt {
-  std::vector<Message> messages;  // as the client sent them
-  std::string system;             // system and developer messages, joined by a blank line
-  std::vector<Message> history;   // turns before the last user message, system messages left out
-  DocumentSet documents;          // from the `documents` field, or recognised in the last user message
-  std::string question;           // empty if the last message is not the user's
-  bool documents_in_text = false; // true: the documents already stand in `messages`
+  std::vector<Message> messages;   // as the client sent them
+  std::string system;              // system and developer messages, joined by a blank line
+  std::vector<Message> history;    // turns before the question (all turns if there is none), system messages left out
+  DocumentSet documents;           // from the `documents` field, or recognised in the last user message
+  std::string instruction;         // what stood before a recognised context: "Answer in one word."
+  std::string question;            // empty if the last turn is not the user's
+  bool documents_in_text = false;  // true: the documents already stand in `messages`
 
+  // Hash of what the model is told to do: system messages with their role and place among the turns, and `instruction`.
   ContentId system_identity() const;
+  // Hash of `history` and of the name of who asks.
   ContentId history_identity() const;
 };
 
@@ -74,7 +78,8 @@ struct Prompt {
 Prompt analyse(std::vector<Message> messages, std::vector<Document> field_documents);
 
 // The messages as a model without a template for documents should read them: documents of the `documents` field are put
-// in front of the last user message in the plain-text form above. Without such documents: `prompt.messages` unchanged.
+// in front of the last user message in the plain-text form above (into a user message of their own if there is none).
+// Without such documents: `prompt.messages` unchanged.
 std::vector<Message> messages_with_context(const Prompt& prompt);
 
 }  // namespace kvasir::rag

@@ -1,0 +1,146 @@
+#include "rag/prompt.hpp"
+
+#include "rag/context.hpp"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+namespace kvasir::rag {
+namespace {
+
+bool is_system(const Message& message) {
+  return message.role == Role::system || message.role == Role::developer;
+}
+
+// The last turn's message, or null.
+const Message* last_turn_of(std::span<const Message> messages) {
+  const auto turn = std::find_if_not(messages.rbegin(), messages.rend(), is_system);
+  return turn == messages.rend() ? nullptr : &*turn;
+}
+
+void join(std::string& text, std::string_view more) {
+  if (!text.empty()) text += "\n\n";
+  text += more;
+}
+
+void hash_message(ContentHasher& hasher, const Message& message) {
+  hasher.field(to_string(message.role)).field(message.name).field(message.text);
+}
+
+ContentId identity_of(const Document& document) {
+  return ContentHasher().field(document.key()).field(document.version).field(document.content()).finish();
+}
+
+void take_question(Prompt& prompt, const Message& message) {
+  if (prompt.documents.empty()) {
+    if (auto context = recognise_context(message.text)) {
+      prompt.instruction = std::move(context->instruction);
+      prompt.documents = DocumentSet(std::move(context->documents));
+      prompt.question = std::move(context->question);
+      prompt.documents_in_text = true;
+      return;
+    }
+  }
+  prompt.question = message.text;
+}
+
+}  // namespace
+
+std::string_view to_string(Role role) {
+  switch (role) {
+    case Role::system:
+      return "system";
+    case Role::developer:
+      return "developer";
+    case Role::user:
+      return "user";
+    case Role::assistant:
+      return "assistant";
+    case Role::tool:
+      return "tool";
+  }
+  return "user";
+}
+
+ContentId Document::content() const {
+  return ContentHasher().field(title).field(text).finish();
+}
+
+std::string Document::key() const {
+  return id.empty() ? content().hex() : id;
+}
+
+ContentId DocumentSet::identity() const {
+  std::vector<ContentId> ids;
+  ids.reserve(documents_.size());
+  for (const Document& document : documents_) ids.push_back(identity_of(document));
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  ContentHasher hasher;
+  for (const ContentId& id : ids) hasher.field(id);
+  return hasher.finish();
+}
+
+std::vector<std::string> DocumentSet::keys() const {
+  std::vector<std::string> keys;
+  keys.reserve(documents_.size());
+  for (const Document& document : documents_) keys.push_back(document.key());
+  return keys;
+}
+
+ContentId Prompt::system_identity() const {
+  ContentHasher hasher;
+  hasher.field(system).field(instruction);
+  // The same words mean something else between later turns, or from another role.
+  std::uint64_t turns = 0;
+  for (const Message& message : messages) {
+    if (is_system(message)) {
+      hasher.field(turns).field(to_string(message.role)).field(message.name).field(message.text.size());
+    } else {
+      ++turns;
+    }
+  }
+  return hasher.finish();
+}
+
+ContentId Prompt::history_identity() const {
+  ContentHasher hasher;
+  for (const Message& message : history) hash_message(hasher, message);
+  // Who asks is part of the conversation, not of the question.
+  const Message* turn = last_turn_of(messages);
+  if (turn != nullptr && turn->role == Role::user) hasher.field(turn->name);
+  return hasher.finish();
+}
+
+Prompt analyse(std::vector<Message> messages, std::vector<Document> field_documents) {
+  Prompt prompt;
+  prompt.documents = DocumentSet(std::move(field_documents));
+  const Message* turn = last_turn_of(messages);
+  const Message* question = turn != nullptr && turn->role == Role::user ? turn : nullptr;
+  for (const Message& message : messages) {
+    if (is_system(message)) {
+      join(prompt.system, message.text);
+    } else if (&message != question) {
+      prompt.history.push_back(message);
+    }
+  }
+  if (question != nullptr) take_question(prompt, *question);
+  prompt.messages = std::move(messages);
+  return prompt;
+}
+
+std::vector<Message> messages_with_context(const Prompt& prompt) {
+  std::vector<Message> messages = prompt.messages;
+  if (prompt.documents.empty() || prompt.documents_in_text) return messages;
+  const auto last_user = std::find_if(messages.rbegin(), messages.rend(),
+                                      [](const Message& message) { return message.role == Role::user; });
+  if (last_user == messages.rend()) {
+    messages.push_back({Role::user, render_context(prompt.documents.in_order(), ""), ""});
+  } else {
+    last_user->text = render_context(prompt.documents.in_order(), last_user->text);
+  }
+  return messages;
+}
+
+}  // namespace kvasir::rag
