@@ -76,28 +76,15 @@ inline void score(const std::uint16_t* const (&keys)[B], const float* q, int hea
 template <int B>
 void score_all(const std::uint16_t* const (&keys)[B], const float* q, int count, int head_dim, float scale, float* scores) {
   int i = 0;
-  const auto step = [&](auto n) {
-    constexpr int rows = decltype(n)::value;
-    score<rows, B>(keys, q + static_cast<std::ptrdiff_t>(i) * head_dim, head_dim, scale,
-                   scores + static_cast<std::ptrdiff_t>(i) * kSplit);
-    i += rows;
+  const auto step = [&]<int N>() {
+    score<N, B>(keys, q + static_cast<std::ptrdiff_t>(i) * head_dim, head_dim, scale,
+                scores + static_cast<std::ptrdiff_t>(i) * kSplit);
+    i += N;
   };
-  struct Four {
-    static constexpr int value = 4;
-  };
-  struct Three {
-    static constexpr int value = 3;
-  };
-  struct One {
-    static constexpr int value = 1;
-  };
-  struct Full {
-    static constexpr int value = kQueries;
-  };
-  while (i + kQueries <= count) step(Full{});
-  while (i + 4 <= count) step(Four{});
-  while (i + 3 <= count) step(Three{});
-  while (i < count) step(One{});
+  while (i + kQueries <= count) step.template operator()<kQueries>();
+  while (i + 4 <= count) step.template operator()<4>();
+  while (i + 3 <= count) step.template operator()<3>();
+  while (i < count) step.template operator()<1>();
 }
 
 // partial[i] = Σ_t p[i][t] V[t], tokens in order, for N query vectors and D groups of 16 dimensions.
