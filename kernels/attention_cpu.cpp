@@ -54,21 +54,21 @@ Scratch cut(float* memory, int queries, int head_dim) {
 template <int N, int B>
 inline void score(const std::uint16_t* const (&keys)[B], const float* q, int head_dim, float scale, float* scores) {
   F32x16 acc[N][B];
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int i = 0; i < N; ++i)
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int b = 0; b < B; ++b) acc[i][b] = zero();
   for (int d = 0; d < head_dim; ++d) {
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int b = 0; b < B; ++b) {
       const F32x16 k = load_f16(keys[b] + static_cast<std::ptrdiff_t>(d) * kKvBlock);
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
       for (int i = 0; i < N; ++i) acc[i][b] = fma(k, splat(q[static_cast<std::ptrdiff_t>(i) * head_dim + d]), acc[i][b]);
     }
   }
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int i = 0; i < N; ++i)
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int b = 0; b < B; ++b)
       store(scores + static_cast<std::ptrdiff_t>(i) * kSplit + b * kKvBlock, mul(acc[i][b], splat(scale)));
 }
@@ -91,23 +91,23 @@ void score_all(const std::uint16_t* const (&keys)[B], const float* q, int count,
 template <int N, int D>
 inline void weigh(const std::uint16_t* const* values, int tokens, int head_dim, int dim, const float* p, float* partial) {
   F32x16 acc[N][D];
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int i = 0; i < N; ++i)
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int d = 0; d < D; ++d) acc[i][d] = zero();
   for (int t = 0; t < tokens; ++t) {
     const std::uint16_t* v = values[t / kKvBlock] + static_cast<std::ptrdiff_t>(t % kKvBlock) * head_dim + dim;
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int d = 0; d < D; ++d) {
       const F32x16 lane = load_f16(v + d * 16);
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
       for (int i = 0; i < N; ++i)
         acc[i][d] = fma(lane, splat(p[static_cast<std::ptrdiff_t>(i) * kSplit + t]), acc[i][d]);
     }
   }
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int i = 0; i < N; ++i)
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int d = 0; d < D; ++d) store(partial + static_cast<std::ptrdiff_t>(i) * head_dim + dim + d * 16, acc[i][d]);
 }
 

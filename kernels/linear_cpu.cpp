@@ -10,8 +10,10 @@ namespace {
 // accumulators (integers: any order is exact) or several tiles.
 #if defined(KVASIR_ISA_avx512)
 constexpr int kRows = 8;
-#else
+#elif defined(KVASIR_ISA_avx2)
 constexpr int kRows = 4;
+#else
+constexpr int kRows = 2;
 #endif
 
 struct Target {
@@ -34,14 +36,14 @@ inline void write(const Target& to, int m, F32x16 sum) {
 // Integer sums of 16 outputs over one block of 32, for R rows.
 template <int R, int Chains>
 inline void block_q4_1(const std::byte* w, const std::int16_t* const (&x)[R], I32x16 (&sum)[R][Chains]) {
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
   for (int j = 0; j < 4; ++j) {
     const I32x16 packed = load_int(w + j * 64);
     const I32x16 pairs[4] = {low_nibbles(packed), low_nibbles(shift_right<4>(packed)), low_nibbles(shift_right<8>(packed)),
                              low_nibbles(shift_right<12>(packed))};
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int s = 0; s < 4; ++s)
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
       for (int r = 0; r < R; ++r)
         sum[r][s % Chains] = dot2(sum[r][s % Chains], pairs[s], x[r] + j * 8 + s * 2);
   }
@@ -49,13 +51,13 @@ inline void block_q4_1(const std::byte* w, const std::int16_t* const (&x)[R], I3
 
 template <int R, int Chains>
 inline void block_q8_0(const std::byte* w, const std::int16_t* const (&x)[R], I32x16 (&sum)[R][Chains]) {
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int j = 0; j < 8; ++j) {
     const I32x16 packed = load_int(w + j * 64);
     const I32x16 pairs[2] = {even_bytes(packed), odd_bytes(packed)};
-#pragma GCC unroll 2
+KVASIR_UNROLL(2)
     for (int s = 0; s < 2; ++s)
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
       for (int r = 0; r < R; ++r) {
         I32x16& chain = sum[r][(j * 2 + s) % Chains];
         chain = dot2(chain, pairs[s], x[r] + j * 4 + s * 2);
@@ -85,16 +87,16 @@ void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, i
   const int cols = blocks * kBlock;
   F32x16 acc[R];
   const std::int16_t* row[R];
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int r = 0; r < R; ++r) {
     acc[r] = zero();
     row[r] = x.q + static_cast<std::ptrdiff_t>(m + r) * cols;
   }
   for (int b = 0; b < blocks; ++b) {
     I32x16 sum[R][chains];
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
     for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
       for (int c = 0; c < chains; ++c) sum[r][c] = zero_int();
     if constexpr (Type == WeightType::q4_1)
       block_q4_1<R, chains>(quants, row, sum);
@@ -102,7 +104,7 @@ void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, i
       block_q8_0<R, chains>(quants, row, sum);
     const auto* d = reinterpret_cast<const std::uint16_t*>(scales);
     const F32x16 scale = load_f16(d);
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
     for (int r = 0; r < R; ++r) {
       if constexpr (chains >= 2) sum[r][0] = add(sum[r][0], sum[r][1]);
       if constexpr (chains == 4) sum[r][0] = add(sum[r][0], add(sum[r][2], sum[r][3]));
@@ -114,7 +116,7 @@ void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, i
     scales += L::scale_bytes;
     quants += L::quant_bytes;
   }
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int r = 0; r < R; ++r) write(to, m + r, acc[r]);
 }
 
@@ -126,24 +128,24 @@ template <typename W, int R, int T>
 void float_rows(const W* tile, int cols, const float* x, std::ptrdiff_t ldx, int m, const Target* to) {
   F32x16 acc[R][T];
   const float* row[R];
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int r = 0; r < R; ++r) {
     row[r] = x + (m + r) * ldx;
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int t = 0; t < T; ++t) acc[r][t] = zero();
   }
   const std::ptrdiff_t next_tile = static_cast<std::ptrdiff_t>(cols) * kTile;
   for (int k = 0; k < cols; ++k) {
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int t = 0; t < T; ++t) {
       const F32x16 w = load_weight(tile + t * next_tile + static_cast<std::ptrdiff_t>(k) * kTile);
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
       for (int r = 0; r < R; ++r) acc[r][t] = fma(w, splat(row[r][k]), acc[r][t]);
     }
   }
-#pragma GCC unroll 8
+KVASIR_UNROLL(8)
   for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+KVASIR_UNROLL(4)
     for (int t = 0; t < T; ++t) write(to[t], m + r, acc[r][t]);
 }
 
@@ -163,7 +165,8 @@ void linear_quantized_typed(const PackedMatrix& w, const QuantizedRows& x, int m
     for (; i + kRows <= m; i += kRows) quantized_rows<Type, kRows>(tile, blocks, x, i, to);
     if constexpr (kRows > 4)
       if (i + 4 <= m) quantized_rows<Type, 4>(tile, blocks, x, i, to), i += 4;
-    if (i + 2 <= m) quantized_rows<Type, 2>(tile, blocks, x, i, to), i += 2;
+    if constexpr (kRows > 2)
+      if (i + 2 <= m) quantized_rows<Type, 2>(tile, blocks, x, i, to), i += 2;
     if (i < m) quantized_rows<Type, 1>(tile, blocks, x, i, to);
   }
 }
@@ -174,7 +177,8 @@ void float_tiles(const W* tile, int cols, const float* x, std::ptrdiff_t ldx, in
   for (; i + kRows <= m; i += kRows) float_rows<W, kRows, T>(tile, cols, x, ldx, i, to);
   if constexpr (kRows > 4)
     if (i + 4 <= m) float_rows<W, 4, T>(tile, cols, x, ldx, i, to), i += 4;
-  if (i + 2 <= m) float_rows<W, 2, T>(tile, cols, x, ldx, i, to), i += 2;
+  if constexpr (kRows > 2)
+    if (i + 2 <= m) float_rows<W, 2, T>(tile, cols, x, ldx, i, to), i += 2;
   if (i < m) float_rows<W, 1, T>(tile, cols, x, ldx, i, to);
 }
 

@@ -16,6 +16,14 @@
 
 #include "kernels/kernels.hpp"
 
+// Register tiles are loops over constant counts; unrolled they are registers. Plain arrays gain nothing from it.
+#if defined(KVASIR_ISA_generic)
+#define KVASIR_UNROLL(n)
+#else
+#define KVASIR_PRAGMA(text) _Pragma(#text)
+#define KVASIR_UNROLL(n) KVASIR_PRAGMA(GCC unroll n)
+#endif
+
 namespace kvasir::kernels::KVASIR_ISA {
 
 inline int min(int a, int b) { return a < b ? a : b; }
