@@ -41,6 +41,10 @@ class CheckIncludes(unittest.TestCase):
         files = {"tests/cache/a_test.cpp": '#include "rag/prompt.hpp"\n#include "engine/engine.hpp"\n'}
         self.assertEqual(self.errors(files), ["tests/cache/a_test.cpp:2"])
 
+    def test_only_tests_include_the_headers_of_tests(self):
+        files = {"tests/rag/a_test.cpp": '#include "tests/rag/b.hpp"\n', "rag/a.cpp": '#include "tests/rag/b.hpp"\n'}
+        self.assertEqual(self.errors(files), ["rag/a.cpp:1"])
+
     def test_linking_is_checked_too(self):
         files = {"cache/CMakeLists.txt": "target_link_libraries(kvasir_cache PUBLIC kvasir_rag kvasir_embed)\n"}
         self.assertEqual(self.errors(files), ["cache/CMakeLists.txt:1"])
