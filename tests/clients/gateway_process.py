@@ -41,7 +41,6 @@ class Gateway:
         self.folder = pathlib.Path(folder)
         self.port, self.admin_port = free_port(), free_port()
         cache = {"store": {"kind": "embedded", "path": str(self.folder / "data")}, **(cache or {})}
-        cache["semantic"] = {"policy": "threshold", **cache.get("semantic", {})}
         config = {
             "server": {"listen": f"127.0.0.1:{self.port}", "admin": f"127.0.0.1:{self.admin_port}", **(server or {})},
             "models": models,

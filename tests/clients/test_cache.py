@@ -57,7 +57,7 @@ def test_equal_questions_under_two_system_prompts_share_nothing(ask, upstream):
 def test_equal_questions_after_two_conversations_share_nothing(ask, system):
     for topic in ("Hanoi", "Hue"):
         messages = [system, {"role": "user", "content": f"I live in {topic}."}, {"role": "assistant", "content": "Nice."},
-                    {"role": "user", "content": "Where do I live?"}]
+                    {"role": "user", "content": "Is it far from the sea?"}]
         assert ask("", model="mock", messages=messages).cache == "miss"
 
 
@@ -127,6 +127,28 @@ def test_tools_make_a_request_uncacheable(ask):
     for _ in range(2):
         reply = ask("use a tool", model="mock", tools=[tool])
         assert (reply.cache, reply.headers["x-kvasir-cache-reason"]) == ("bypass", "tools")
+
+
+@pytest.mark.parametrize("question, reason", [
+    ("What is in my inbox?", "personal"), ("Số dư tài khoản của tôi là bao nhiêu?", "personal"),
+    ("What is the weather in Hue now?", "realtime"), ("今天天气怎么样？", "realtime"),
+])
+def test_what_is_true_for_one_asker_or_one_moment_is_not_cached(ask, upstream, question, reason):
+    for _ in range(2):
+        reply = ask(question, model="mock")
+        assert (reply.cache, reply.headers["x-kvasir-cache-reason"]) == ("bypass", reason)
+    assert upstream.asked(question) == 2
+
+
+@pytest.mark.parametrize("first, second", [
+    ("How do I enable two-factor authentication?", "How do I disable two-factor authentication?"),
+    ("How many days are there in 2 weeks?", "How many days are there in 3 weeks?"),
+    ("How do I convert miles to kilometres?", "How do I convert kilometres to miles?"),
+    ("Is the shop open on Monday?", "Is the shop not open on Monday?"),
+])
+def test_questions_that_only_look_alike_never_answer_each_other(ask, first, second):
+    assert ask(first, model="mock").cache == "miss"
+    assert ask(second, model="mock").cache == "miss"
 
 
 class TestCacheControl:
