@@ -4,6 +4,8 @@
 // requests, HTTP, an embedder call. A wrong hit is worse than a miss: whatever is uncertain is a miss.
 #pragma once
 
+#include "rag/prompt.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -14,8 +16,6 @@
 #include <string_view>
 #include <vector>
 
-#include "rag/prompt.hpp"
-
 namespace kvasir::cache {
 
 using Clock = std::chrono::system_clock;
@@ -23,22 +23,22 @@ using Clock = std::chrono::system_clock;
 // What must be known of a request to key it.
 struct CacheRequest {
   std::string tenant;
-  std::string user;            // hashed in when the scope says so; else empty
+  std::string user;  // hashed in when the scope says so; else empty
   std::string model;
   const rag::Prompt* prompt = nullptr;
-  std::string tools;           // canonical JSON, or empty
-  std::string response_format; // canonical JSON, or empty
+  std::string tools;            // canonical JSON, or empty
+  std::string response_format;  // canonical JSON, or empty
   std::vector<std::string> stop;
-  std::string logit_bias;      // canonical JSON, or empty
-  std::string extra;           // canonical JSON of other fields that change the answer (upstream's own), or empty
+  std::string logit_bias;  // canonical JSON, or empty
+  std::string extra;       // canonical JSON of other fields that change the answer (upstream's own), or empty
   int n = 1;
   std::optional<std::int64_t> seed;
   double temperature = 1.0;
   double top_p = 1.0;
   double frequency_penalty = 0.0;
   double presence_penalty = 0.0;
-  int max_tokens = 0;          // 0: no limit
-  int top_logprobs = -1;       // -1: none asked for
+  int max_tokens = 0;     // 0: no limit
+  int top_logprobs = -1;  // -1: none asked for
 };
 
 // Two keys of one request. `partition`: whatever must be equal before two questions may be compared at all
@@ -46,7 +46,7 @@ struct CacheRequest {
 struct CacheKey {
   rag::ContentId partition;
   rag::ContentId exact;
-  std::string canonical;        // the bytes behind `exact`, compared on a hit
+  std::string canonical;  // the bytes behind `exact`, compared on a hit
   std::string question;
   std::vector<std::string> documents;  // keys, for invalidation
   std::string tenant;
@@ -110,6 +110,7 @@ struct CacheSettings {
   bool exact = true;
   bool semantic = true;
   float threshold = 0.95F;  // cosine
+  bool guards = true;       // policy "guarded"; false: the threshold alone decides
   std::chrono::seconds ttl{24 * 3600};
   std::size_t max_entries = 1'000'000;
   std::string path = "./kvasir-data";  // folder of the embedded store; ":memory:" keeps nothing
@@ -133,9 +134,9 @@ struct CacheStats {
 // Thread safe. Look-ups touch memory only; the store is written by one thread of its own.
 class ResponseCache {
  public:
-  // Opens (or makes) the store and loads what is alive in it. `embedder`: identity and dimension of the vectors; entries
-  // stored under another embedder keep serving exact hits and lose their vectors. On failure: null and one sentence in
-  // `error` ("the cache store ./kvasir-data cannot be opened: …").
+  // Opens (or makes) the store and loads what is alive in it. `embedder`: identity and dimension of the vectors;
+  // entries stored under another embedder keep serving exact hits and lose their vectors. On failure: null and one
+  // sentence in `error` ("the cache store ./kvasir-data cannot be opened: …").
   static std::unique_ptr<ResponseCache> open(const CacheSettings& settings, const std::string& embedder, int dimension,
                                              std::string& error);
   virtual ~ResponseCache() = default;

@@ -1,0 +1,274 @@
+#include "cache/guards.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <span>
+#include <utility>
+
+namespace kvasir::cache {
+namespace {
+
+constexpr std::string_view negating[] = {
+    "not",   "no",     "never", "without",  "cannot",  "none",    "nobody", "nothing", "nowhere", "neither",
+    "nor",   "dont",   "cant",  "wont",     "isnt",    "arent",   "wasnt",  "werent",  "doesnt",  "didnt",
+    "hasnt", "havent", "hadnt", "shouldnt", "couldnt", "wouldnt", "mustnt", "except",  "unable",  "không",
+    "khong", "ko",     "chẳng", "chả",      "chưa",    "đừng",    "chớ",    "trừ",     "不",      "没",
+    "沒",    "無",     "无",    "未",       "非",      "勿",      "莫",     "别",      "別"};
+
+// Words that hold a negating syllable and negate nothing.
+constexpr std::string_view not_negating[] = {"no 1",        "no one's business",
+                                             "not only",    "không gian",
+                                             "không khí",   "hàng không",
+                                             "không những", "không chỉ",
+                                             "không quân",  "hay không",
+                                             "hay chưa",    "不仅",
+                                             "不僅",        "不但",
+                                             "不过",        "不過",
+                                             "不同",        "不断",
+                                             "不斷",        "差不多",
+                                             "对不起",      "對不起",
+                                             "无论",        "無論",
+                                             "不管",        "非常",
+                                             "非洲",        "区别",
+                                             "區別",        "特别",
+                                             "特別",        "别人",
+                                             "別人",        "级别",
+                                             "級別",        "性别",
+                                             "性別",        "分别",
+                                             "分別",        "类别",
+                                             "類別",        "个别",
+                                             "個別",        "识别",
+                                             "識別",        "辨别",
+                                             "辨別",        "鉴别",
+                                             "鑒別",        "告别",
+                                             "未来",        "未來"};
+
+// At the end of a Vietnamese question these ask; they do not deny.
+constexpr std::string_view asking_particles[] = {"không", "khong", "ko", "chưa", "chua"};
+
+struct Opposites {
+  std::string_view left;  // forms, separated by '|'
+  std::string_view right;
+};
+
+constexpr Opposites opposites[] = {
+    {"enable|enabled|enables|enabling|activate|activated|turn on|turning on|switch on|bật|kích "
+     "hoạt|mở|启用|啟用|开启|打开|激活",
+     "disable|disabled|disables|disabling|deactivate|deactivated|turn off|turning off|switch off|tắt|vô hiệu hóa|vô "
+     "hiệu hoá|đóng|"
+     "禁用|停用|关闭|關閉"},
+    {"increase|increases|increasing|increased|raise|grow|tăng|增加|提高|提升",
+     "decrease|decreases|decreasing|decreased|reduce|reduces|reducing|lower|shrink|giảm|减少|減少|降低"},
+    {"add|adding|added|insert|thêm|添加|增添",
+     "remove|removing|removed|delete|deleting|deleted|xóa|xoá|gỡ|bỏ|删除|刪除|移除"},
+    {"install|installing|installed|cài đặt|安装|安裝", "uninstall|uninstalling|uninstalled|gỡ cài đặt|卸载|解除安裝"},
+    {"allow|allowing|allowed|permit|cho phép|允许|允許",
+     "deny|forbid|block|blocking|disallow|prevent|cấm|chặn|禁止|阻止"},
+    {"start|starting|started|begin|bắt đầu|开始|開始|启动",
+     "stop|stopping|stopped|end|finish|dừng|kết thúc|停止|结束|結束"},
+    {"open|opening|opened", "close|closing|closed"},
+    {"buy|buying|bought|purchase|mua|买|買|购买", "sell|selling|sold|bán|卖|賣|出售"},
+    {"import|importing|nhập khẩu|进口|導入|导入", "export|exporting|xuất khẩu|出口|導出|导出"},
+    {"upload|uploading|tải lên|上传|上傳", "download|downloading|tải xuống|tải về|下载|下載"},
+    {"encrypt|encrypting|encryption|mã hóa|mã hoá|加密", "decrypt|decrypting|decryption|giải mã|解密"},
+    {"lock|locking|locked|khóa|khoá|锁定", "unlock|unlocking|unlocked|mở khóa|mở khoá|解锁"},
+    {"subscribe|subscribing|订阅|訂閱", "unsubscribe|unsubscribing|取消订阅|取消訂閱"},
+    {"connect|connecting|connected|kết nối|连接|連接", "disconnect|disconnecting|disconnected|ngắt kết nối|断开"},
+    {"login|log in|sign in|đăng nhập|登录|登入", "logout|log out|sign out|đăng xuất|退出登录|登出"},
+    {"upgrade|upgrading|nâng cấp|升级|升級", "downgrade|downgrading|hạ cấp|降级|降級"},
+    {"accept|accepting|accepted|approve|chấp nhận|接受|批准",
+     "reject|rejecting|rejected|decline|refuse|từ chối|拒绝|拒絕"},
+    {"show|showing|hiện|hiển thị|显示|顯示", "hide|hiding|ẩn|隐藏|隱藏"},
+    {"maximum|max|most|highest|largest|biggest|tối đa|nhiều nhất|lớn nhất|cao nhất|最大|最多|最高",
+     "minimum|min|least|lowest|smallest|tối thiểu|ít nhất|nhỏ nhất|thấp nhất|最小|最少|最低"},
+    {"before|trước|之前|以前", "after|sau|之后|之後|以后|以後"},
+    {"more|better|hơn|更多", "less|fewer|worse|kém|更少"},
+    {"win|winning|won|thắng|赢|贏", "lose|losing|lost|thua|输|輸"},
+    {"gain|gaining", "lose|losing"},
+    {"good|best|advantages|advantage|pros|benefits|ưu điểm|lợi ích|优点|優點|好处",
+     "bad|worst|disadvantages|disadvantage|cons|drawbacks|nhược điểm|tác hại|缺点|缺點|坏处"},
+    {"safe|an toàn|安全", "unsafe|dangerous|nguy hiểm|危险|危險"},
+    {"legal|hợp pháp|合法", "illegal|bất hợp pháp|非法"},
+    {"possible|có thể|可能", "impossible|không thể|不可能"},
+    {"hot|warm|nóng|热|熱", "cold|cool|lạnh|冷"},
+    {"first|đầu tiên|第一", "last|cuối cùng|最后|最後"},
+    {"left|bên trái|左", "right|bên phải|右"},
+    {"true|đúng|正确", "false|sai|错误"},
+    {"input|đầu vào|输入|輸入", "output|đầu ra|输出|輸出"},
+    {"send|sending|sent|gửi|发送", "receive|receiving|received|nhận|接收"},
+    {"male|man|men|nam|男", "female|woman|women|nữ|女"},
+    {"public|công khai|公开", "private|riêng tư|私有"},
+    {"north|bắc|北", "south|nam|南"},
+    {"east|đông|东|東", "west|tây|西"},
+    {"deposit|nạp tiền|存款", "withdraw|withdrawal|rút tiền|取款"},
+    {"arrive|arrival|đến nơi|到达", "depart|departure|khởi hành|出发"},
+    {"positive|dương|正面", "negative|âm|负面"},
+    {"lend|cho vay", "borrow|đi vay"},
+    {"push|đẩy|推", "pull|kéo|拉"},
+    {"encode|encoding|编码", "decode|decoding|解码"},
+    {"compress|compressing|nén|压缩", "decompress|extract|unzip|giải nén|解压"}};
+
+constexpr std::pair<std::string_view, std::string_view> number_words[] = {
+    {"two", "2"},     {"three", "3"},     {"four", "4"},        {"five", "5"},          {"six", "6"},
+    {"seven", "7"},   {"eight", "8"},     {"nine", "9"},        {"ten", "10"},          {"eleven", "11"},
+    {"twelve", "12"}, {"hundred", "100"}, {"thousand", "1000"}, {"million", "1000000"}, {"billion", "1000000000"}};
+
+void add_forms(PhraseSet& set, std::string_view forms) {
+  while (!forms.empty()) {
+    const std::size_t end = std::min(forms.find('|'), forms.size());
+    set.add(forms.substr(0, end));
+    forms.remove_prefix(std::min(end + 1, forms.size()));
+  }
+}
+
+PhraseSet phrases(std::span<const std::string_view> list) {
+  PhraseSet set;
+  for (const std::string_view phrase : list) set.add(phrase);
+  return set;
+}
+
+struct Lexicon {
+  PhraseSet negating_words = phrases(negating);
+  PhraseSet exempt = phrases(not_negating);
+  PhraseSet particles = phrases(asking_particles);
+  std::array<std::pair<PhraseSet, PhraseSet>, std::size(opposites)> pairs;
+
+  Lexicon() {
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      add_forms(pairs[i].first, opposites[i].left);
+      add_forms(pairs[i].second, opposites[i].right);
+    }
+  }
+};
+
+const Lexicon& lexicon() {
+  static const Lexicon loaded;
+  return loaded;
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+std::size_t digits_from(std::string_view text, std::size_t at) {
+  std::size_t count = 0;
+  while (at + count < text.size() && is_digit(text[at + count])) ++count;
+  return count;
+}
+
+// A minus sign, not the hyphen of "covid-19".
+bool has_minus(std::string_view text, std::size_t at) {
+  if (at == 0 || text[at - 1] != '-') return false;
+  return at == 1 || text[at - 2] == ' ' || text[at - 2] == '(';
+}
+
+// Reads one number and moves `at` behind it. Zeros are kept as written: version 3.10 is not version 3.1.
+std::string read_number(std::string_view text, std::size_t& at) {
+  std::string number = has_minus(text, at) ? "-" : "";
+  std::size_t count = digits_from(text, at);
+  const std::size_t leading = count;
+  number.append(text, at, count);
+  at += count;
+  while (at + 1 < text.size() && (text[at] == '.' || text[at] == ',') && is_digit(text[at + 1])) {
+    count = digits_from(text, at + 1);
+    const bool thousands = text[at] == ',' && count == 3 && leading <= 3;
+    if (!thousands) number += '.';
+    number.append(text, at + 1, count);
+    at += count + 1;
+  }
+  return number;
+}
+
+std::vector<std::string> find_numbers(std::string_view question, const Words& words) {
+  std::vector<std::string> numbers;
+  const std::string folded = fold(question);
+  for (std::size_t at = 0; at < folded.size();) {
+    if (is_digit(folded[at])) {
+      numbers.push_back(read_number(folded, at));
+    } else {
+      ++at;
+    }
+  }
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    for (const auto& [word, digits] : number_words) {
+      if (words[i] == word) numbers.emplace_back(digits);
+    }
+  }
+  std::ranges::sort(numbers);
+  const auto repeated = std::ranges::unique(numbers);
+  numbers.erase(repeated.begin(), repeated.end());
+  return numbers;
+}
+
+// "能不能" and "有没有" ask a yes-or-no question.
+bool asks_yes_or_no(const Words& words, std::size_t at) {
+  return at > 0 && at + 1 < words.size() && words.han(at - 1) && words[at - 1] == words[at + 1];
+}
+
+int count_negations(const Words& words) {
+  const Lexicon& known = lexicon();
+  int count = 0;
+  for (std::size_t at = 0; at < words.size();) {
+    if (const std::size_t exempt = known.exempt.match(words, at); exempt > 0) {
+      at += exempt;
+      continue;
+    }
+    const bool negates = known.negating_words.match(words, at) > 0 || words[at].ends_with("n't");
+    const bool asks = (at + 1 == words.size() && known.particles.match(words, at) > 0) || asks_yes_or_no(words, at);
+    if (negates && !asks) ++count;
+    ++at;
+  }
+  return count;
+}
+
+std::vector<Poles> find_poles(const Words& words) {
+  const Lexicon& known = lexicon();
+  std::vector<Poles> found;
+  for (std::size_t pair = 0; pair < known.pairs.size(); ++pair) {
+    Poles poles{pair};
+    for (std::size_t at = 0; at < words.size(); ++at) {
+      const std::size_t left = known.pairs[pair].first.match(words, at);
+      const std::size_t right = known.pairs[pair].second.match(words, at);
+      // The longer form wins: "mở khóa" is not "khóa", and "gỡ cài đặt" is not "cài đặt".
+      poles.left |= left > right;
+      poles.right |= right > left;
+      if (std::max(left, right) > 1) at += std::max(left, right) - 1;
+    }
+    if (poles.left || poles.right) found.push_back(poles);
+  }
+  return found;
+}
+
+bool same_numbers(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  return asked.numbers() == stored.numbers();
+}
+
+// A pair of opposites that both speak of must show the same sides; one that only one of them speaks of says nothing.
+bool same_polarity(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  if (asked.negations() != stored.negations()) return false;
+  return std::ranges::all_of(asked.poles(), [&](const Poles& mine) {
+    const auto theirs = std::ranges::find(stored.poles(), mine.pair, &Poles::pair);
+    return theirs == stored.poles().end() || *theirs == mine;
+  });
+}
+
+constexpr Guard guards[] = {{"guard_number", same_numbers}, {"guard_negation", same_polarity}};
+
+}  // namespace
+
+GuardedQuestion::GuardedQuestion(std::string_view question) {
+  const Words words(question);
+  numbers_ = find_numbers(question, words);
+  negations_ = count_negations(words);
+  poles_ = find_poles(words);
+}
+
+std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  for (const Guard& guard : guards) {
+    if (!guard.admits(asked, stored)) return guard.reason;
+  }
+  return {};
+}
+
+}  // namespace kvasir::cache

@@ -1,0 +1,50 @@
+// Second looks at a near neighbour. Embeddings put "enable 2FA" next to "disable 2FA"; a guard compares what must not
+// differ and names itself when it does.
+#pragma once
+
+#include "cache/words.hpp"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvasir::cache {
+
+// Which sides of one pair of opposites ("enable" and "disable") occur in a question.
+struct Poles {
+  std::size_t pair = 0;
+  bool left = false;
+  bool right = false;
+
+  bool operator==(const Poles&) const = default;
+};
+
+// What guards look at, taken out of a question once and compared with many candidates.
+class GuardedQuestion {
+ public:
+  explicit GuardedQuestion(std::string_view question);
+
+  // Canonical decimals, sorted, each once: "1,000.50" is "1000.5". Units do not count.
+  const std::vector<std::string>& numbers() const { return numbers_; }
+  // Negating words: "not", "n't", "without", "không", "不" …
+  int negations() const { return negations_; }
+  // The pairs of opposites that the question speaks of, by ascending pair.
+  const std::vector<Poles>& poles() const { return poles_; }
+
+ private:
+  std::vector<std::string> numbers_;
+  int negations_ = 0;
+  std::vector<Poles> poles_;
+};
+
+// A guard says whether two questions can still mean the same.
+struct Guard {
+  std::string_view reason;
+  bool (*admits)(const GuardedQuestion& asked, const GuardedQuestion& stored);
+};
+
+// The reason of the first guard that objects, or empty.
+std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored);
+
+}  // namespace kvasir::cache

@@ -1,0 +1,51 @@
+// An entry as the tiers hold it: the answer, and what the tiers need to find and to forget it.
+#pragma once
+
+#include "cache/response_cache.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace kvasir::cache {
+
+struct Record {
+  explicit Record(Entry stored) : entry(std::move(stored)) {}
+
+  const Entry entry;
+  // Set by look-ups, cleared by the eviction's clock hand.
+  mutable std::atomic<bool> used{false};
+  // Set before the record leaves the tiers: a look-up that still holds it must not serve it.
+  std::atomic<bool> removed{false};
+  // Order of arrival. Guarded by the catalog's lock.
+  std::uint64_t sequence = 0;
+  // Row of the vector in the partition's index. Guarded by the partition's lock.
+  std::optional<std::size_t> row;
+};
+using RecordPtr = std::shared_ptr<Record>;
+
+inline EntryPtr entry_of(const RecordPtr& record) {
+  return EntryPtr(record, &record->entry);
+}
+
+// What a request asks of an entry beyond the question.
+struct Admission {
+  const CacheKey& key;
+  const LookupLimits& limits;
+  Clock::time_point now;
+};
+
+// Empty: `entry` may answer the request. Else the reason: "expired", "max_age", "max_tokens", "logprobs".
+std::string_view objection(const Entry& entry, const Admission& request);
+
+// False for an answer that must not be served again: cut by something else than the caller's own limit, filtered, a
+// tool call, or no answer at all.
+bool is_complete(const CacheKey& key, const Answer& answer);
+
+// True if `newer` answers every request that `older` could answer, of those with the same exact key.
+bool replaces(const Entry& newer, const Entry& older);
+
+}  // namespace kvasir::cache

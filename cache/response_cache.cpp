@@ -1,0 +1,20 @@
+#include "cache/response_cache.hpp"
+
+#include "cache/sqlite_store.hpp"
+#include "cache/store.hpp"
+#include "cache/stored_cache.hpp"
+
+namespace kvasir::cache {
+
+std::unique_ptr<ResponseCache> ResponseCache::open(const CacheSettings& settings, const std::string& embedder,
+                                                   int dimension, std::string& error) {
+  std::string wrong;
+  std::unique_ptr<ResponseCache> cache;
+  std::unique_ptr<Store> store =
+      settings.path == ":memory:" ? make_forgetful_store() : open_sqlite_store(settings.path, wrong);
+  if (store) cache = StoredCache::open(settings, embedder, dimension, std::move(store), Clock::now, wrong);
+  if (!cache) error = "the cache store " + settings.path + " cannot be opened: " + wrong;
+  return cache;
+}
+
+}  // namespace kvasir::cache

@@ -1,0 +1,285 @@
+#include "cache/stored_cache.hpp"
+
+#include "cache/entry_id.hpp"
+
+#include <algorithm>
+#include <future>
+#include <mutex>
+#include <utility>
+
+namespace kvasir::cache {
+namespace {
+
+constexpr std::size_t swept_at_once = 256;  // entries; a look-up that meets a sweep waits for one of them at most
+constexpr std::chrono::milliseconds sweep_period{1000};
+constexpr std::chrono::seconds longest_ttl{10LL * 365 * 24 * 3600};
+
+void count(std::atomic<std::uint64_t>& counter, std::uint64_t more = 1) {
+  counter.fetch_add(more, std::memory_order_relaxed);
+}
+
+void mark_used(const Record& record) {
+  // Read first: a popular record's cache line stays shared between cores.
+  if (!record.used.load(std::memory_order_relaxed)) record.used.store(true, std::memory_order_relaxed);
+}
+
+bool is_removed(const Record& record) {
+  return record.removed.load(std::memory_order_acquire);
+}
+
+}  // namespace
+
+StoredCache::StoredCache(const CacheSettings& settings, std::string embedder, int dimension, Now now)
+    : settings_(settings),
+      embedder_(std::move(embedder)),
+      dimension_(dimension),
+      now_(std::move(now)),
+      semantic_(dimension, {settings.threshold, settings.guards}) {}
+
+std::unique_ptr<StoredCache> StoredCache::open(const CacheSettings& settings, const std::string& embedder,
+                                               int dimension, std::unique_ptr<Store> store, Now now,
+                                               std::string& error) {
+  std::unique_ptr<StoredCache> cache(new StoredCache(settings, embedder, dimension, std::move(now)));
+  if (!cache->load(std::move(store), error)) return nullptr;
+  return cache;
+}
+
+bool StoredCache::load(std::unique_ptr<Store> store, std::string& error) {
+  const std::unique_lock lock(mutex_);
+  const Clock::time_point now = now_();
+  std::vector<std::string> dead;
+  const std::uint64_t corrupt = store->load(
+      [&](StoredEntry stored) {
+        if (stored.entry.expires <= now) {
+          dead.push_back(stored.entry.id);
+          count(counters_.expired);
+        } else {
+          std::ranges::move(insert(std::move(stored)), std::back_inserter(dead));
+        }
+      },
+      error);
+  if (!error.empty()) return false;
+  count(counters_.corrupt, corrupt);
+  writer_ = std::make_unique<StoreWriter>(std::move(store), sweep_period, [this] { return sweep(); });
+  forget(std::move(dead));
+  return true;
+}
+
+Decision StoredCache::find_exact(const CacheKey& key, const LookupLimits& limits) {
+  if (!key.not_cacheable.empty()) return {nullptr, std::nullopt, key.not_cacheable};
+  if (!settings_.exact) return {nullptr, std::nullopt, "disabled"};
+  ExactTier::Found found = exact_.find({key, limits, now_()});
+  if (found.record && !is_removed(*found.record)) {
+    count(counters_.exact_hits);
+    mark_used(*found.record);
+    return {entry_of(found.record), std::nullopt, "hit"};
+  }
+  // Where the semantic tier is asked next, it counts the miss.
+  if (!semantic_serves(key)) count(counters_.misses);
+  return {nullptr, std::nullopt, found.record ? "empty" : found.reason};
+}
+
+Decision StoredCache::find_semantic(const CacheKey& key, std::span<const float> vector, const LookupLimits& limits) {
+  if (!key.not_cacheable.empty()) return {nullptr, std::nullopt, key.not_cacheable};
+  if (!key.semantic) return {nullptr, std::nullopt, "exact_only"};
+  if (!semantic_serves(key) || vector.size() != static_cast<std::size_t>(dimension_)) {
+    return {nullptr, std::nullopt, "disabled"};
+  }
+  const SemanticTier::Found found = semantic_.find({key, limits, now_()}, vector);
+  if (found.record && !is_removed(*found.record)) {
+    count(counters_.semantic_hits);
+    mark_used(*found.record);
+    return {entry_of(found.record), found.similarity, "hit"};
+  }
+  count(counters_.misses);
+  return {nullptr, found.similarity, found.record ? "empty" : found.reason};
+}
+
+bool StoredCache::may_be_kept(const CacheKey& key, const Answer& answer, std::chrono::seconds ttl) const {
+  return key.not_cacheable.empty() && is_complete(key, answer) && ttl.count() > 0 && settings_.max_entries > 0;
+}
+
+std::string StoredCache::new_entry_id() {
+  return random_entry_id();
+}
+
+void StoredCache::store(std::string id, CacheKey key, Answer answer, std::vector<float> vector,
+                        std::chrono::seconds ttl, std::vector<std::string> tags, std::uint64_t generation,
+                        std::function<void(bool)> done) {
+  if (!may_be_kept(key, answer, ttl)) {
+    writer_->enqueue({{StoredRemoval{}},
+                      [](const StoreOperation& /*operation*/) { return false; },
+                      [done = std::move(done)](bool /*stored*/, StoreOperation& /*operation*/) {
+                        if (done) done(false);
+                      }});
+    return;
+  }
+  const Clock::time_point now = now_();
+  if (!semantic_serves(key)) vector.clear();
+  StoredEntry stored{
+      {std::move(id), std::move(key), std::move(answer), std::move(tags), now, now + std::min(ttl, longest_ttl)},
+      std::move(vector),
+      embedder_};
+  writer_->enqueue({{std::move(stored)},
+                    [this, generation](const StoreOperation& operation) {
+                      return still_wanted(std::get<StoredEntry>(operation.what).entry, generation);
+                    },
+                    [this, generation, done = std::move(done)](bool written, StoreOperation& operation) {
+                      finish_store(written, std::move(std::get<StoredEntry>(operation.what)), generation, done);
+                    }});
+}
+
+bool StoredCache::still_wanted(const Entry& entry, std::uint64_t generation) const {
+  const std::shared_lock lock(mutex_);
+  return !log_.removed_since(generation, entry);
+}
+
+void StoredCache::finish_store(bool stored, StoredEntry entry, std::uint64_t generation,
+                               const std::function<void(bool)>& done) {
+  bool served = false;
+  {
+    const std::unique_lock lock(mutex_);
+    // If it was removed after it was written, the removal waits in the store's queue and takes the row along.
+    const bool removed = log_.removed_since(generation, entry.entry);
+    served = stored && !removed;
+    if (served) {
+      count(counters_.stored);
+      forget(insert(std::move(entry)));
+    } else if (!removed) {
+      count(counters_.store_failures);
+    }
+  }
+  if (done) done(served);
+}
+
+bool StoredCache::has_vector(const StoredEntry& stored) const {
+  return dimension_ > 0 && stored.embedder == embedder_ && stored.vector.size() == static_cast<std::size_t>(dimension_);
+}
+
+std::vector<std::string> StoredCache::insert(StoredEntry stored) {
+  const bool searchable = has_vector(stored);
+  const auto record = std::make_shared<Record>(std::move(stored.entry));
+  std::vector<RecordPtr> replaced = exact_.replaced_by(record->entry);
+  const RecordPtr same_id = catalog_.find(record->entry.id);
+  if (same_id && std::ranges::find(replaced, same_id) == replaced.end()) replaced.push_back(same_id);
+  record->used.store(true, std::memory_order_relaxed);  // an entry's first round is a gift
+
+  // The new entry is found before the old ones are gone, so that a look-up in between does not miss.
+  exact_.insert(record);
+  if (searchable) semantic_.insert(record, stored.vector);
+  std::vector<std::string> removed_ids;
+  for (const RecordPtr& old : replaced) {
+    if (old != same_id) removed_ids.push_back(old->entry.id);
+    detach(old);
+  }
+  catalog_.insert(record);
+  evict(removed_ids);
+  return removed_ids;
+}
+
+void StoredCache::detach(const RecordPtr& record) {
+  record->removed.store(true, std::memory_order_release);
+  exact_.remove(*record);
+  semantic_.remove(*record);
+  catalog_.remove(record);
+}
+
+void StoredCache::evict(std::vector<std::string>& removed_ids) {
+  while (catalog_.size() > settings_.max_entries) {
+    const RecordPtr victim = catalog_.victim();
+    removed_ids.push_back(victim->entry.id);
+    detach(victim);
+    count(counters_.evicted);
+  }
+}
+
+void StoredCache::forget(std::vector<std::string> ids) {
+  if (ids.empty()) return;
+  writer_->enqueue({{StoredRemoval{{}, std::move(ids)}}, nullptr, nullptr});
+}
+
+std::uint64_t StoredCache::invalidate(const Invalidation& what) {
+  return remove_and_wait({"", what});
+}
+
+bool StoredCache::erase(const std::string& entry_id) {
+  return !entry_id.empty() && remove_and_wait({entry_id, {}}) > 0;
+}
+
+std::uint64_t StoredCache::remove_and_wait(Removal removal) {
+  std::promise<void> written;
+  std::future<void> store_is_done = written.get_future();
+  std::uint64_t removed = 0;
+  {
+    const std::unique_lock lock(mutex_);
+    std::vector<RecordPtr> records;
+    StoredRemoval operation{removal.what, {}};
+    if (removal.entry_id.empty()) {
+      records = catalog_.matching(removal.what);
+    } else {
+      operation.ids.push_back(removal.entry_id);
+      if (RecordPtr named = catalog_.find(removal.entry_id)) records.push_back(std::move(named));
+    }
+    for (const RecordPtr& record : records) {
+      operation.ids.push_back(record->entry.id);
+      detach(record);
+    }
+    removed = records.size();
+    log_.add(std::move(removal));
+    writer_->enqueue({{std::move(operation)}, nullptr, [&](bool stored, StoreOperation& /*operation*/) {
+                        if (!stored) count(counters_.store_failures);
+                        written.set_value();
+                      }});
+    // Only now: whoever reads the new generation queues its answers behind this removal.
+    log_.publish();
+  }
+  store_is_done.wait();
+  count(counters_.invalidated, removed);
+  return removed;
+}
+
+bool StoredCache::sweep() {
+  const std::unique_lock lock(mutex_);
+  const std::vector<RecordPtr> expired = catalog_.expired(now_(), swept_at_once);
+  std::vector<std::string> ids;
+  for (const RecordPtr& record : expired) {
+    ids.push_back(record->entry.id);
+    detach(record);
+  }
+  forget(std::move(ids));
+  count(counters_.expired, expired.size());
+  return expired.size() == swept_at_once;
+}
+
+EntryPtr StoredCache::entry(const std::string& entry_id) const {
+  const std::shared_lock lock(mutex_);
+  const RecordPtr record = catalog_.find(entry_id);
+  return record ? entry_of(record) : nullptr;
+}
+
+std::vector<EntryPtr> StoredCache::entries(std::size_t offset, std::size_t limit) const {
+  const std::shared_lock lock(mutex_);
+  return catalog_.newest(offset, limit);
+}
+
+CacheStats StoredCache::stats() const {
+  CacheStats stats;
+  {
+    const std::shared_lock lock(mutex_);
+    stats.entries = catalog_.size();
+  }
+  stats.partitions = semantic_.partitions();
+  stats.vectors = semantic_.vectors();
+  stats.exact_hits = counters_.exact_hits.load(std::memory_order_relaxed);
+  stats.semantic_hits = counters_.semantic_hits.load(std::memory_order_relaxed);
+  stats.misses = counters_.misses.load(std::memory_order_relaxed);
+  stats.stored = counters_.stored.load(std::memory_order_relaxed);
+  stats.store_failures = counters_.store_failures.load(std::memory_order_relaxed);
+  stats.expired = counters_.expired.load(std::memory_order_relaxed);
+  stats.evicted = counters_.evicted.load(std::memory_order_relaxed);
+  stats.invalidated = counters_.invalidated.load(std::memory_order_relaxed);
+  stats.corrupt = counters_.corrupt.load(std::memory_order_relaxed);
+  return stats;
+}
+
+}  // namespace kvasir::cache

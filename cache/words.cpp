@@ -1,0 +1,139 @@
+#include "cache/words.hpp"
+
+#include <algorithm>
+
+#include <unicode/bytestream.h>
+#include <unicode/normalizer2.h>
+#include <unicode/uchar.h>
+#include <unicode/uscript.h>
+#include <unicode/utf8.h>
+
+namespace kvasir::cache {
+namespace {
+
+std::string normalise(const icu::Normalizer2* form, std::string_view text, UErrorCode status) {
+  std::string out;
+  out.reserve(text.size());
+  icu::StringByteSink<std::string> sink(&out);
+  if (U_SUCCESS(status)) {
+    form->normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<std::int32_t>(text.size())), sink, nullptr,
+                        status);
+  }
+  return U_SUCCESS(status) ? out : std::string(text);
+}
+
+bool is_han(UChar32 c) {
+  UErrorCode status = U_ZERO_ERROR;
+  return c > 0x2E7F && uscript_getScript(c, &status) == USCRIPT_HAN;
+}
+
+bool is_word(UChar32 c) {
+  constexpr std::uint32_t word_mask = U_GC_L_MASK | U_GC_M_MASK | U_GC_N_MASK;
+  return (U_MASK(u_charType(c)) & word_mask) != 0;
+}
+
+bool is_apostrophe(UChar32 c) {
+  return c == '\'' || c == 0x2019;
+}
+
+UChar32 code_point_at(std::string_view text, std::size_t at, std::size_t& next) {
+  auto position = static_cast<std::int32_t>(at);
+  UChar32 c = 0;
+  U8_NEXT_OR_FFFD(reinterpret_cast<const std::uint8_t*>(text.data()), position, static_cast<std::int32_t>(text.size()),
+                  c);
+  next = static_cast<std::size_t>(position);
+  return c;
+}
+
+bool starts_with_word(std::string_view text) {
+  std::size_t next = 0;
+  return !text.empty() && is_word(code_point_at(text, 0, next));
+}
+
+std::string straighten_apostrophes(std::string text) {
+  constexpr std::string_view curly = "\u2019";
+  for (std::size_t at = text.find(curly); at != std::string::npos; at = text.find(curly, at)) {
+    text.replace(at, curly.size(), "'");
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string fold(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* form = icu::Normalizer2::getNFKCCasefoldInstance(status);
+  return normalise(form, text, status);
+}
+
+std::string without_accents(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* form = icu::Normalizer2::getNFDInstance(status);
+  const std::string decomposed = normalise(form, text, status);
+  std::string out;
+  for (std::size_t at = 0, next = 0; at < decomposed.size(); at = next) {
+    const UChar32 c = code_point_at(decomposed, at, next);
+    if (c == 0x111) {
+      out += 'd';  // đ has no decomposition
+    } else if ((U_MASK(u_charType(c)) & U_GC_M_MASK) == 0) {
+      out.append(decomposed, at, next - at);
+    }
+  }
+  return out;
+}
+
+Words::Words(std::string_view text) : text_(straighten_apostrophes(fold(text))) {
+  std::size_t start = 0;
+  const auto end_word = [&](std::size_t end) {
+    if (end > start) spans_.emplace_back(start, end - start);
+  };
+  for (std::size_t at = 0, next = 0; at < text_.size(); at = next) {
+    const UChar32 c = code_point_at(text_, at, next);
+    if (is_han(c)) {
+      end_word(at);
+      spans_.emplace_back(at, next - at);
+      start = next;
+    } else if (!is_word(c) &&
+               !(is_apostrophe(c) && at > start && starts_with_word(std::string_view(text_).substr(next)))) {
+      end_word(at);
+      start = next;
+    }
+  }
+  end_word(text_.size());
+}
+
+bool Words::han(std::size_t i) const {
+  std::size_t next = 0;
+  return is_han(code_point_at(text_, spans_[i].first, next));
+}
+
+void PhraseSet::add(std::string_view phrase) {
+  const Words words(phrase);
+  if (words.size() == 0) return;
+  std::vector<std::string> rest;
+  for (std::size_t i = 1; i < words.size(); ++i) rest.emplace_back(words[i]);
+  auto& rests = rest_by_first_word_[std::string(words[0])];
+  rests.push_back(std::move(rest));
+  std::ranges::sort(rests, [](const auto& a, const auto& b) { return a.size() > b.size(); });
+}
+
+std::size_t PhraseSet::match(const Words& words, std::size_t at) const {
+  const auto found = rest_by_first_word_.find(std::string(words[at]));
+  if (found == rest_by_first_word_.end()) return 0;
+  for (const auto& rest : found->second) {
+    if (at + rest.size() >= words.size()) continue;
+    bool equal = true;
+    for (std::size_t i = 0; equal && i < rest.size(); ++i) equal = words[at + 1 + i] == rest[i];
+    if (equal) return rest.size() + 1;
+  }
+  return 0;
+}
+
+bool PhraseSet::contains_any(const Words& words, std::size_t from, std::size_t to) const {
+  for (std::size_t at = from; at < std::min(to, words.size()); ++at) {
+    if (match(words, at) > 0) return true;
+  }
+  return false;
+}
+
+}  // namespace kvasir::cache

@@ -1,0 +1,49 @@
+// Texts as comparable words, and sets of phrases to look for in them.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace kvasir::cache {
+
+// Unicode NFKC with case folding (UAX #15, UAX #44); invalid UTF-8 becomes U+FFFD.
+std::string fold(std::string_view text);
+
+// Removes accents: "giá vàng" becomes "gia vang", as many people type Vietnamese.
+std::string without_accents(std::string_view text);
+
+// Folded text cut into words: runs of letters, digits and inner apostrophes; each Han character is a word of its own.
+class Words {
+ public:
+  explicit Words(std::string_view text);
+
+  std::size_t size() const { return spans_.size(); }
+  std::string_view operator[](std::size_t i) const {
+    return std::string_view(text_).substr(spans_[i].first, spans_[i].second);
+  }
+  bool han(std::size_t i) const;
+
+ private:
+  std::string text_;
+  std::vector<std::pair<std::size_t, std::size_t>> spans_;  // offset, length
+};
+
+// Phrases, found by their first word. Built once; safe to read from any thread.
+class PhraseSet {
+ public:
+  void add(std::string_view phrase);
+  // Words that the longest phrase starting at word `at` takes; 0 if none does.
+  std::size_t match(const Words& words, std::size_t at) const;
+  bool contains_any(const Words& words) const { return contains_any(words, 0, words.size()); }
+  // Phrases that start in [from, to).
+  bool contains_any(const Words& words, std::size_t from, std::size_t to) const;
+
+ private:
+  std::unordered_map<std::string, std::vector<std::vector<std::string>>> rest_by_first_word_;
+};
+
+}  // namespace kvasir::cache

@@ -1,0 +1,72 @@
+// Where golden data and models lie, and a model with everything it needs to run a step.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "engine/step_runner.hpp"
+
+namespace kvasir::engine {
+
+inline std::filesystem::path shared_data() {
+  const char* folder = std::getenv("KVASIR_SHARED");
+  return (folder != nullptr ? std::filesystem::path(folder) : std::filesystem::path(KVASIR_SOURCE_DIR) / ".." / "shared") / "data";
+}
+
+inline std::string model_path(const std::string& name) {
+  if (const char* folder = std::getenv("KVASIR_MODELS")) return std::string(folder) + "/" + name;
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const std::string base = cache != nullptr ? cache : std::string(home != nullptr ? home : ".") + "/.cache";
+  return base + "/kvasir/models/" + name;
+}
+
+struct LoadedModel {
+  std::unique_ptr<Model> model;
+  KvStorage storage;
+  kernels::ThreadPool threads{2};
+  std::unique_ptr<StepRunner> runner;
+  std::vector<kernels::BlockRef> table;
+  std::vector<TokenId> in_kv;
+
+  LoadedModel(const std::string& path, int blocks, const kernels::Kernels& kernels = kernels::best()) {
+    auto file = ModelFile::open(path);
+    if (!file) throw std::runtime_error(file.error().message);
+    auto loaded = Model::load(std::make_shared<const ModelFile>(std::move(*file)), 0);
+    if (!loaded) throw std::runtime_error(loaded.error().message);
+    model = std::move(*loaded);
+    auto memory = KvStorage::reserve(model->shape().layers, model->shape().attention, blocks);
+    if (!memory) throw std::runtime_error(memory.error().message);
+    storage = std::move(*memory);
+    runner = std::make_unique<StepRunner>(*model, storage, threads, kernels);
+    for (int i = 0; i < blocks; ++i) table.push_back({blocks - 1 - i, 0});
+  }
+
+  // Logits of every position, computed in chunks.
+  std::vector<float> all_logits(std::span<const TokenId> tokens, int chunk) {
+    std::vector<float> all;
+    for (std::size_t first = 0; first < tokens.size(); first += static_cast<std::size_t>(chunk)) {
+      const auto part = tokens.subspan(first, std::min(static_cast<std::size_t>(chunk), tokens.size() - first));
+      const Segment segment{part, static_cast<int>(first), table, false, true};
+      const auto logits = runner->run({&segment, 1});
+      all.insert(all.end(), logits.begin(), logits.end());
+    }
+    return all;
+  }
+
+  // Logits after the last token; what an earlier call left in the KV is used where it is a prefix.
+  std::span<const float> last_logits(std::span<const TokenId> tokens) {
+    std::size_t same = 0;
+    while (same < in_kv.size() && same + 1 < tokens.size() && in_kv[same] == tokens[same]) ++same;
+    const Segment segment{tokens.subspan(same), static_cast<int>(same), table, true, false};
+    in_kv.assign(tokens.begin(), tokens.end());
+    return runner->run({&segment, 1});
+  }
+};
+
+}  // namespace kvasir::engine

@@ -1,0 +1,119 @@
+// Logits against a float64 reference of the same file. The bound is llama.cpp's own error there, which the data records.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/step_runner.hpp"
+#include "tests/engine/golden.hpp"
+
+namespace kvasir::engine {
+namespace {
+
+using nlohmann::json;
+
+std::vector<double> log_softmax(std::span<const float> logits) {
+  const double top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float z : logits) sum += std::exp(z - top);
+  std::vector<double> out;
+  for (const float z : logits) out.push_back(z - top - std::log(sum));
+  return out;
+}
+
+class TinyModel : public testing::TestWithParam<const char*> {};
+
+TEST_P(TinyModel, HasLogitsNoFartherFromTheReferenceThanLlamaCpp) {
+  const auto folder = shared_data() / "engine_golden" / "tiny";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no golden data at " << folder;
+  const std::string name = GetParam();
+  const json golden = json::parse(std::ifstream(folder / (name + ".json")));
+  const auto tokens = golden.at("tokens").get<std::vector<TokenId>>();
+  LoadedModel loaded((folder / (name + ".gguf")).string(), 16);
+  const std::vector<float> logits = loaded.all_logits(tokens, static_cast<int>(tokens.size()));
+  const auto vocabulary = static_cast<std::size_t>(loaded.model->shape().vocabulary);
+
+  std::vector<float> reference(tokens.size() * vocabulary);
+  std::ifstream file(folder / (name + ".logits.f32"), std::ios::binary);
+  file.read(reinterpret_cast<char*>(reference.data()), static_cast<std::streamsize>(reference.size() * sizeof(float)));
+  ASSERT_TRUE(file);
+
+  double kl = 0;
+  double worst = 0;
+  for (std::size_t p = 0; p < tokens.size(); ++p) {
+    const std::span<const float> want(reference.data() + p * vocabulary, vocabulary);
+    const auto got = std::span(logits).subspan(p * vocabulary, vocabulary);
+    const auto lp = log_softmax(want);
+    const auto lq = log_softmax(got);
+    double here = 0;
+    for (std::size_t i = 0; i < vocabulary; ++i) {
+      here += std::exp(lp[i]) * (lp[i] - lq[i]);
+      worst = std::max(worst, std::fabs(static_cast<double>(got[i]) - want[i]));
+    }
+    kl += here / static_cast<double>(tokens.size());
+  }
+  const json& llama_cpp = golden.contains("llama_cpp_vs_transformers_f64") ? golden["llama_cpp_vs_transformers_f64"]
+                                                                           : golden.at("llama_cpp_vs_ref_f64");
+  std::printf("  %s: mean KL %.3g, largest logit error %.3g (llama.cpp: %s)\n", name.c_str(), kl, worst, llama_cpp.dump().c_str());
+  EXPECT_LE(kl, llama_cpp.at("mean_kl").get<double>());
+  EXPECT_LE(worst, llama_cpp.at("max_abs_logit_err").get<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Llama, TinyModel,
+                         testing::Values("tiny_llama_f32", "tiny_llama_f16", "tiny_llama_q4_1", "tiny_llama_q8_0",
+                                         "tiny_llama256_f16"),
+                         [](const auto& name) { return std::string(name.param); });
+
+TEST(SmolLM2, HasLogprobsNoFartherFromTheReferenceThanLlamaCpp) {
+  const auto file = shared_data() / "engine_golden" / "real" / "smollm2.json";
+  const std::string gguf = model_path("smollm2-135m-instruct-q4_1.gguf");
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no golden data at " << file;
+  if (!std::filesystem::exists(gguf)) GTEST_SKIP() << "no model at " << gguf << "; deploy/fetch_models.sh brings it";
+  const json golden = json::parse(std::ifstream(file));
+  LoadedModel loaded(gguf, 120);
+  const auto vocabulary = static_cast<std::size_t>(loaded.model->shape().vocabulary);
+
+  double ours = 0;
+  double theirs = 0;
+  int positions = 0;
+  for (const auto& [name, prompt] : golden.at("prompts").items()) {
+    const auto tokens = prompt.at("tokens").get<std::vector<TokenId>>();
+    const std::vector<double> llama_cpp = prompt.at("llama_cpp_error").at("kl_at_positions");
+    double mean = 0;
+    std::size_t index = 0;
+    for (const int position : prompt.at("positions").get<std::vector<int>>()) {
+      const auto logits = loaded.last_logits(std::span(tokens).first(static_cast<std::size_t>(position) + 1));
+      const auto lq = log_softmax(logits.first(vocabulary));
+      const json& top = prompt.at("reference").at("top").at(std::to_string(position));
+      const std::vector<std::size_t> ids = top.at("ids");
+      const std::vector<double> lp = top.at("logprobs");
+      // KL over the listed ids and one bucket for the rest.
+      double kl = 0;
+      double rest_p = 1;
+      double rest_q = 1;
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        kl += std::exp(lp[i]) * (lp[i] - lq[ids[i]]);
+        rest_p -= std::exp(lp[i]);
+        rest_q -= std::exp(lq[ids[i]]);
+      }
+      if (rest_p > 1e-9 && rest_q > 1e-9) kl += rest_p * std::log(rest_p / rest_q);
+      mean += kl;
+      ours += kl;
+      theirs += llama_cpp[index++];
+      ++positions;
+    }
+    std::printf("  %-10s %5zu tokens  mean KL %.3g (llama.cpp %.3g)\n", name.c_str(), tokens.size(), mean / static_cast<double>(index),
+                std::accumulate(llama_cpp.begin(), llama_cpp.end(), 0.0) / static_cast<double>(index));
+  }
+  std::printf("  all %d positions: mean KL %.3g, llama.cpp %.3g\n", positions, ours / positions, theirs / positions);
+  EXPECT_LE(ours, theirs);
+}
+
+}  // namespace
+}  // namespace kvasir::engine

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# From a bare Debian bookworm machine to all tests. The last line is "N passed, N failed, N skipped".
+# Usage: tests/run.sh [--fast]     --fast: format, includes and the unit tests of the release build only
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+fast=
+case ${1:-} in
+  --fast) fast=yes ;;
+  "") ;;
+  *)
+    echo "Unknown option $1: use tests/run.sh [--fast]" >&2
+    exit 2
+    ;;
+esac
+
+export KVASIR_MODELS=${KVASIR_MODELS:-${XDG_CACHE_HOME:-$HOME/.cache}/kvasir/models}
+export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+# Precompiled headers come out of the compiler cache only with these.
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros,include_file_mtime,include_file_ctime}
+
+results=build/test-results
+venv=build/clients-venv
+checks_passed=0
+checks_failed=0
+reports=()
+rm -rf "$results"
+mkdir -p "$results"
+
+# step NAME HINT COMMAND…: one check; a failure prints HINT and is counted, and the run goes on.
+step() {
+  local name=$1 hint=$2 started=$SECONDS
+  shift 2
+  echo "== $name"
+  if "$@"; then
+    checks_passed=$((checks_passed + 1))
+    echo "   ok, $((SECONDS - started)) s"
+  else
+    checks_failed=$((checks_failed + 1))
+    echo "   FAILED after $((SECONDS - started)) s. $hint"
+    return 1
+  fi
+}
+
+# suite NAME COMMAND…: as step, but its tests are counted by the JUnit file it leaves in $results/NAME.xml.
+suite() {
+  local name=$1 started=$SECONDS
+  shift
+  echo "== $name"
+  reports+=("$results/$name.xml")
+  if "$@"; then echo "   ok, $((SECONDS - started)) s"; else echo "   FAILED after $((SECONDS - started)) s"; fi
+}
+
+finish() {
+  python3 tests/summary.py "$checks_passed" "$checks_failed" "${reports[@]}"
+  exit $?
+}
+
+sources() { git ls-files -- '*.cpp' '*.hpp'; }
+check_format() { sources | xargs -r clang-format-14 --dry-run -Werror; }
+check_includes() { python3 tests/check_includes_test.py && python3 tests/check_includes.py; }
+
+build() {
+  local preset=$1
+  shift
+  cmake --preset "$preset" -DKVASIR_TESTS=ON -DKVASIR_BENCH=ON --log-level=WARNING >/dev/null &&
+    cmake --build "build/$preset" "$@"
+}
+
+unit_test_targets() {
+  ninja -C build/asan -t targets all | sed -n 's/^\([a-z]*_tests\): phony$/\1/p'
+}
+build_sanitized() {
+  cmake --preset asan -DKVASIR_TESTS=ON --log-level=WARNING >/dev/null || return
+  local targets
+  mapfile -t targets < <(unit_test_targets)
+  cmake --build build/asan --target "${targets[@]}"
+}
+
+unit_tests() {
+  ctest --test-dir "build/$1" --output-on-failure --no-tests=error --output-junit "$PWD/$results/$2.xml" |
+    grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test +#.* Passed )'
+}
+
+make_venv() {
+  local stamp
+  stamp=$venv/$(sha256sum tests/clients/requirements.txt | cut -c1-16)
+  [[ -f $stamp ]] && return
+  rm -rf "$venv"
+  python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt &&
+    touch "$stamp"
+}
+client_tests() {
+  KVASIR_BINARY=$PWD/build/release/gateway/kvasir "$venv/bin/python" -m pytest -q -p no:cacheprovider \
+    --junitxml="$results/clients.xml" tests/clients
+}
+
+step packages "The message above says what is missing." \
+  deploy/install_packages.sh deploy/packages.txt tests/packages.txt || finish
+step format "Format the files named above: clang-format-14 -i FILE" check_format
+step includes "Include downwards only; ARCHITECTURE.md has the graph." check_includes
+step build "Fix the first error above." build release || finish
+suite unit unit_tests release unit
+[[ $fast ]] && finish
+
+step clang-tidy "Fix the findings above; .clang-tidy has the checks." python3 tests/run_tidy.py build/release
+step build-asan "Fix the first error above." build_sanitized && suite sanitized unit_tests asan sanitized
+step models "The message above says what to do." deploy/fetch_models.sh &&
+  step clients-venv "Check the network: pip could not install tests/clients/requirements.txt." make_venv &&
+  suite clients client_tests
+step bench-smoke "Run it by hand: build/release/gateway/kvasir bench --smoke" build/release/gateway/kvasir bench --smoke
+finish
