@@ -24,7 +24,7 @@ struct EngineSettings {
   int max_sequences = 64;                       // running at once
   int max_queue = 256;                          // waiting for admission
   int max_context = 0;                          // tokens; 0: what the model file says
-  int step_tokens = 512;                        // token budget of one step (decodes first, the rest prefill)
+  int step_tokens = 256;                        // token budget of one step (decodes first, then prefill)
   int threads = 0;                              // 0: one per core
 };
 

@@ -1,0 +1,48 @@
+#include "engine/engine.hpp"
+
+#include <algorithm>
+
+#include "engine/llm_engine.hpp"
+
+namespace kvasir::engine {
+namespace {
+
+Result<ChatTemplate> chat_template(const ModelFile& file, const Tokenizer& tokenizer) {
+  const std::string* source = file.text("tokenizer.chat_template");
+  if (source == nullptr) return ChatTemplate::chatml();
+  const auto piece = [&](TokenId token) { return token < 0 ? std::string() : std::string(tokenizer.piece(token)); };
+  return ChatTemplate::parse(*source, piece(tokenizer.bos()), piece(tokenizer.eos()));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
+  auto opened = ModelFile::open(settings.gguf);
+  if (!opened) return opened.error();
+  const auto file = std::make_shared<const ModelFile>(std::move(*opened));
+  LoadedFiles files;
+  auto tokenizer = Tokenizer::from(*file);
+  if (!tokenizer) return tokenizer.error();
+  files.tokenizer = std::move(*tokenizer);
+  auto chat = chat_template(*file, *files.tokenizer);
+  if (!chat) return chat.error();
+  files.chat = std::make_unique<ChatTemplate>(std::move(*chat));
+  auto model = Model::load(file, settings.max_context);
+  if (!model) return model.error();
+  files.model = std::move(*model);
+  if (files.tokenizer->size() > files.model->shape().vocabulary)
+    return Error{ErrorCode::bad_model_file, settings.gguf + ": the tokenizer has more tokens than the model", "", 0};
+
+  const ModelShape& shape = files.model->shape();
+  const std::uint64_t per_block = KvStorage::bytes_per_block(shape.layers, shape.attention);
+  const std::uint64_t blocks = std::min<std::uint64_t>(settings.kv_memory / per_block, 1U << 24);
+  if (blocks < 4)
+    return Error{ErrorCode::bad_request, "kv_memory is too small: a block of 16 tokens takes " + std::to_string(per_block) + " bytes and 4 are the least",
+                 "kv_memory", 0};
+  auto storage = KvStorage::reserve(shape.layers, shape.attention, static_cast<int>(blocks));
+  if (!storage) return storage.error();
+  return std::unique_ptr<Engine>(
+      std::make_unique<LlmEngine>(settings, std::move(files), std::move(*storage), static_cast<int>(blocks)));
+}
+
+}  // namespace kvasir::engine

@@ -1,0 +1,234 @@
+#include "engine/llm_engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kvasir::engine {
+namespace {
+
+std::chrono::microseconds between(Sequence::Clock::time_point from, Sequence::Clock::time_point to) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(to - from);
+}
+
+int thread_count(int wanted) {
+  return wanted > 0 ? wanted : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
+// How much dearer a token is per token before it: attention's multiply-adds over those of the weights.
+double depth_cost(const ModelShape& shape) {
+  const double attention = 2.0 * shape.query_width();
+  const double weights = static_cast<double>(shape.hidden) * (2.0 * shape.query_width() + 2.0 * shape.kv_width()) +
+                         3.0 * shape.hidden * shape.feed_forward;
+  return attention / weights;
+}
+
+}  // namespace
+
+LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorage storage, int blocks)
+    : settings_(settings),
+      files_(std::move(files)),
+      kernels_(kernels::best()),
+      storage_(std::move(storage)),
+      pool_(blocks),
+      tree_(depth_cost(files_.model->shape())),
+      scheduler_(pool_, tree_, storage_, {settings.max_sequences, settings.step_tokens}),
+      threads_(thread_count(settings.threads)),
+      runner_(*files_.model, storage_, threads_, kernels_),
+      context_(std::min(files_.model->shape().context, blocks * kernels::kKvBlock)),
+      reader_(*files_.tokenizer, *files_.chat, context_, kernels_) {
+  publish();
+  thread_ = std::thread([this] { work(); });
+  intake_ = std::make_unique<Intake>(
+      reader_,
+      [this](std::unique_ptr<Sequence> sequence) {
+        auto held = std::make_shared<std::unique_ptr<Sequence>>(std::move(sequence));
+        post([this, held] { accept(std::move(*held)); });
+      },
+      [this](std::shared_ptr<GenerateListener> listener, Error error) {
+        post([listener = std::move(listener), error = std::move(error)] { listener->failed(error); });
+      },
+      [this](RequestId id) { post([this, id] { drop(id); }); });
+}
+
+LlmEngine::~LlmEngine() {
+  intake_.reset();
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+Engine::RequestId LlmEngine::submit(GenerateRequest request, std::shared_ptr<GenerateListener> listener) {
+  const RequestId id = next_id_.fetch_add(1);
+  if (intake_->queued() > static_cast<std::size_t>(settings_.max_queue)) {
+    post([this, listener = std::move(listener)] {
+      listener->failed({ErrorCode::overloaded, "The engine's queue is full; try again later.", "", retry_after()});
+    });
+    return id;
+  }
+  intake_->submit({id, std::move(request), std::move(listener), Sequence::Clock::now()});
+  return id;
+}
+
+void LlmEngine::cancel(RequestId id) {
+  // Once for a sequence that is in, once behind a submission that may still be on its way.
+  post([this, id] { drop(id); });
+  intake_->cancel(id);
+}
+
+std::uint64_t LlmEngine::invalidate(const std::vector<std::string>& document_keys) {
+  auto removed = std::make_shared<std::promise<std::uint64_t>>();
+  auto result = removed->get_future();
+  post([this, document_keys, removed] {
+    scheduler_.forget(document_keys);
+    removed->set_value(tree_.invalidate(document_keys));
+    publish();
+  });
+  return result.get();
+}
+
+EngineStats LlmEngine::stats() const {
+  const std::lock_guard lock(stats_mutex_);
+  return stats_;
+}
+
+void LlmEngine::post(Message message) {
+  {
+    const std::lock_guard lock(mutex_);
+    messages_.push_back(std::move(message));
+  }
+  wake_.notify_one();
+}
+
+void LlmEngine::read_messages(bool wait) {
+  std::deque<Message> batch;
+  {
+    std::unique_lock lock(mutex_);
+    if (wait) wake_.wait(lock, [this] { return stop_ || !messages_.empty(); });
+    batch.swap(messages_);
+  }
+  for (const Message& message : batch) message();
+}
+
+void LlmEngine::work() {
+  for (;;) {
+    read_messages(scheduler_.running() + scheduler_.waiting() == 0);
+    {
+      const std::lock_guard lock(mutex_);
+      if (stop_ && messages_.empty()) break;
+    }
+    step();
+  }
+  for (const RequestId id : scheduler_.ids())
+    if (const auto sequence = scheduler_.remove(id))
+      sequence->listener->failed({ErrorCode::shutting_down, "The engine is shutting down.", "", 0});
+}
+
+int LlmEngine::retry_after() const {
+  const double turns = 1.0 + static_cast<double>(scheduler_.waiting()) / std::max(1, scheduler_.running());
+  return static_cast<int>(std::clamp(std::ceil(turns * seconds_per_request_), 1.0, 120.0));
+}
+
+void LlmEngine::accept(std::unique_ptr<Sequence> sequence) {
+  if (scheduler_.waiting() >= settings_.max_queue) {
+    sequence->listener->failed({ErrorCode::overloaded, "The engine is full; try again later.", "", retry_after()});
+    return;
+  }
+  scheduler_.add(std::move(sequence));
+}
+
+void LlmEngine::drop(RequestId id) {
+  if (scheduler_.remove(id) == nullptr) return;
+  ++counters_.cancelled;
+  publish();
+}
+
+void LlmEngine::step() {
+  const std::vector<StepPart> parts = scheduler_.plan();
+  if (parts.empty()) return;
+  std::vector<Segment> segments;
+  for (const StepPart& part : parts) {
+    const Sequence& sequence = *part.sequence;
+    const bool last = sequence.computed + part.tokens == sequence.size();
+    segments.push_back({std::span(sequence.tokens).subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
+                        sequence.computed, sequence.table, last, false});
+  }
+  std::span<const float> logits = runner_.run(segments);
+  ++counters_.steps;
+  const auto vocabulary = static_cast<std::size_t>(files_.model->shape().vocabulary);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    scheduler_.computed(parts[i]);
+    if (!segments[i].wants_logits) continue;
+    after_step(parts[i], logits.first(vocabulary));
+    logits = logits.subspan(vocabulary);
+  }
+  publish();
+}
+
+void LlmEngine::after_step(const StepPart& part, std::span<const float> logits) {
+  Sequence& sequence = *part.sequence;
+  if (!sequence.started) {
+    sequence.started = true;
+    sequence.prefilled = Sequence::Clock::now();
+    counters_.prompt_tokens += static_cast<std::uint64_t>(sequence.prompt_tokens);
+    counters_.reused_tokens += static_cast<std::uint64_t>(sequence.reused);
+    sequence.listener->started(sequence.prompt_tokens, sequence.reused);
+  }
+  const SampledToken sampled = sequence.sampler->sample(logits, sequence.output());
+  ++counters_.generated_tokens;
+  sequence.tokens.push_back(sampled.token);
+  if (emit(sequence, sampled)) scheduler_.remove(sequence.id);
+}
+
+bool LlmEngine::emit(Sequence& sequence, const SampledToken& sampled) {
+  if (files_.tokenizer->ends_generation(sampled.token)) {
+    finish(sequence, FinishReason::stop);
+    return true;
+  }
+  TextStream::Delta delta = sequence.text->push(sampled);
+  if (!delta.empty()) sequence.listener->delta(std::move(delta.text), std::move(delta.logprobs));
+  if (sequence.text->stopped()) {
+    finish(sequence, FinishReason::stop);
+    return true;
+  }
+  if (sequence.generated() >= sequence.max_tokens) {
+    finish(sequence, FinishReason::length);
+    return true;
+  }
+  return false;
+}
+
+void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
+  TextStream::Delta rest = sequence.text->finish();
+  if (!rest.empty()) sequence.listener->delta(std::move(rest.text), std::move(rest.logprobs));
+  const auto now = Sequence::Clock::now();
+  GenerateSummary summary;
+  summary.finish = reason;
+  summary.prompt_tokens = sequence.prompt_tokens;
+  summary.reused_tokens = sequence.reused;
+  summary.computed_tokens = sequence.prompt_tokens - sequence.reused;
+  summary.completion_tokens = sequence.generated();
+  summary.queued = between(sequence.submitted, sequence.admitted);
+  summary.prefill = between(sequence.admitted, sequence.prefilled);
+  summary.decode = between(sequence.prefilled, now);
+  const double seconds = std::chrono::duration<double>(now - sequence.admitted).count();
+  seconds_per_request_ = 0.9 * seconds_per_request_ + 0.1 * seconds;
+  sequence.listener->finished(summary);
+}
+
+void LlmEngine::publish() {
+  EngineStats now = counters_;
+  now.kv_blocks_total = static_cast<std::uint64_t>(pool_.total());
+  now.kv_blocks_cached = static_cast<std::uint64_t>(tree_.evictable());
+  now.kv_blocks_used = static_cast<std::uint64_t>(pool_.total() - pool_.free()) - now.kv_blocks_cached;
+  now.running = scheduler_.running();
+  now.waiting = scheduler_.waiting();
+  now.evicted_blocks = scheduler_.evicted_blocks();
+  now.kernels = kernels_.name;
+  const std::lock_guard lock(stats_mutex_);
+  stats_ = std::move(now);
+}
+
+}  // namespace kvasir::engine

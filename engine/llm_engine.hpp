@@ -1,0 +1,82 @@
+// The engine behind engine.hpp: one thread that reads messages and runs steps.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "engine/intake.hpp"
+#include "engine/scheduler.hpp"
+#include "engine/step_runner.hpp"
+
+namespace kvasir::engine {
+
+// What is loaded once and only read afterwards.
+struct LoadedFiles {
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ChatTemplate> chat;
+};
+
+class LlmEngine final : public Engine {
+ public:
+  LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorage storage, int blocks);
+  ~LlmEngine() override;
+
+  RequestId submit(GenerateRequest request, std::shared_ptr<GenerateListener> listener) override;
+  void cancel(RequestId id) override;
+  std::uint64_t invalidate(const std::vector<std::string>& document_keys) override;
+  EngineStats stats() const override;
+  int context_length() const override { return context_; }
+
+ private:
+  using Message = std::function<void()>;
+  void post(Message message);
+  void work();
+  void read_messages(bool wait);
+  void accept(std::unique_ptr<Sequence> sequence);
+  void drop(RequestId id);
+  void step();
+  void after_step(const StepPart& part, std::span<const float> logits);
+  // True when the answer is complete.
+  bool emit(Sequence& sequence, const SampledToken& sampled);
+  void finish(Sequence& sequence, FinishReason reason);
+  void publish();
+  int retry_after() const;
+
+  EngineSettings settings_;
+  LoadedFiles files_;
+  const kernels::Kernels& kernels_;
+  KvStorage storage_;
+  BlockPool pool_;
+  PrefixTree tree_;
+  Scheduler scheduler_;
+  kernels::ThreadPool threads_;
+  StepRunner runner_;
+  int context_;
+  PromptReader reader_;
+
+  std::atomic<RequestId> next_id_{1};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Message> messages_;
+  bool stop_ = false;
+
+  mutable std::mutex stats_mutex_;
+  EngineStats stats_;    // published after each step
+  EngineStats counters_; // the engine thread's own
+  double seconds_per_request_ = 1.0;
+
+  std::thread thread_;
+  std::unique_ptr<Intake> intake_;  // last: its thread posts messages to the engine's
+};
+
+}  // namespace kvasir::engine

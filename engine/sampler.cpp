@@ -1,0 +1,124 @@
+#include "engine/sampler.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <unordered_map>
+
+namespace kvasir::engine {
+namespace {
+
+// SplitMix64 (Steele, Lea & Flood, 2014): a good hash of a counter.
+std::uint64_t mix(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+  return x ^ (x >> 31);
+}
+
+std::uint64_t fresh_seed() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 32) | device();
+}
+
+// The best value, the lowest id among equals.
+TokenId best_of(std::span<const float> values) {
+  return static_cast<TokenId>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+std::vector<std::pair<TokenId, float>> best_of(std::span<const float> values, std::size_t count) {
+  std::vector<std::pair<TokenId, float>> best;
+  const auto better = [](const auto& a, const auto& b) { return a.second > b.second || (a.second == b.second && a.first < b.first); };
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::pair<TokenId, float> candidate{static_cast<TokenId>(i), values[i]};
+    if (best.size() == count && !better(candidate, best.back())) continue;
+    if (best.size() == count) best.pop_back();
+    best.insert(std::upper_bound(best.begin(), best.end(), candidate, better), candidate);
+  }
+  return best;
+}
+
+double log_sum_exp(std::span<const float> logits, float top) {
+  double sum = 0;
+  for (const float z : logits) sum += std::exp(static_cast<double>(z) - top);
+  return top + std::log(sum);
+}
+
+}  // namespace
+
+Sampler::Sampler(const SamplingParams& params, const kernels::Kernels& kernels)
+    : params_(params), kernels_(kernels), seed_(params.seed ? mix(*params.seed) : fresh_seed()) {}
+
+SampledToken Sampler::sample(std::span<const float> logits, std::span<const TokenId> generated) {
+  SampledToken result;
+  const bool adjusted = !params_.logit_bias.empty() || params_.frequency_penalty != 0 || params_.presence_penalty != 0;
+  if (params_.temperature <= 0 && !adjusted) {
+    result.token = best_of(logits);
+  } else {
+    work_.assign(logits.begin(), logits.end());
+    adjust(generated);
+    result.token = params_.temperature <= 0 ? best_of(work_) : draw(generated.size());
+  }
+  if (params_.top_logprobs < 0) return result;
+
+  const double normalizer = log_sum_exp(logits, logits[static_cast<std::size_t>(best_of(logits))]);
+  result.logprob = static_cast<float>(logits[static_cast<std::size_t>(result.token)] - normalizer);
+  result.top = best_of(logits, static_cast<std::size_t>(params_.top_logprobs));
+  for (auto& [token, value] : result.top) value = static_cast<float>(value - normalizer);
+  return result;
+}
+
+void Sampler::adjust(std::span<const TokenId> generated) {
+  for (const auto& [token, bias] : params_.logit_bias) work_[static_cast<std::size_t>(token)] += bias;
+  if (params_.frequency_penalty == 0 && params_.presence_penalty == 0) return;
+  std::unordered_map<TokenId, int> counts;
+  for (const TokenId token : generated) ++counts[token];
+  for (const auto& [token, count] : counts)
+    work_[static_cast<std::size_t>(token)] -= static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
+}
+
+TokenId Sampler::draw(std::uint64_t index) {
+  const float inverse = 1.0F / params_.temperature;
+  for (float& z : work_) z *= inverse;
+  kernels_.softmax(work_.data(), static_cast<int>(work_.size()));
+  const float u = static_cast<float>(mix(seed_ ^ mix(index)) >> 40) * 0x1p-24F;
+  if (params_.top_p < 1 || params_.top_k > 0) return draw_from_nucleus(u);
+
+  double sum = 0;
+  TokenId last = 0;
+  for (std::size_t i = 0; i < work_.size(); ++i) {
+    if (work_[i] <= 0) continue;
+    sum += work_[i];
+    last = static_cast<TokenId>(i);
+    if (u < sum) return last;
+  }
+  return last;
+}
+
+TokenId Sampler::draw_from_nucleus(float u) {
+  const std::size_t most = params_.top_k > 0 ? std::min(static_cast<std::size_t>(params_.top_k), work_.size()) : work_.size();
+  const auto better = [](const auto& a, const auto& b) { return a.first > b.first || (a.first == b.first && a.second < b.second); };
+  nucleus_.clear();
+  for (std::size_t i = 0; i < work_.size(); ++i)
+    if (work_[i] > 0) nucleus_.emplace_back(work_[i], static_cast<TokenId>(i));
+  // The nucleus is small as a rule: sort a few, and more only if their mass does not reach top_p.
+  double mass = 0;
+  std::size_t kept = 0;
+  for (std::size_t sorted = 0; kept < std::min(most, nucleus_.size());) {
+    if (kept == sorted) {
+      sorted = std::min(nucleus_.size(), std::max<std::size_t>(64, sorted * 8));
+      std::partial_sort(nucleus_.begin() + static_cast<std::ptrdiff_t>(kept), nucleus_.begin() + static_cast<std::ptrdiff_t>(sorted),
+                        nucleus_.end(), better);
+    }
+    mass += nucleus_[kept++].first;
+    if (mass >= params_.top_p) break;
+  }
+  double sum = 0;
+  for (std::size_t i = 0; i < kept; ++i) {
+    sum += nucleus_[i].first;
+    if (u * mass < sum) return nucleus_[i].second;
+  }
+  return nucleus_[kept - 1].second;
+}
+
+}  // namespace kvasir::engine

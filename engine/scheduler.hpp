@@ -1,0 +1,73 @@
+// Who runs next, and with which blocks: continuous batching with chunked prefill (Sarathi, arXiv 2308.16369).
+//
+// A sequence enters with blocks for its whole prompt. When a growing sequence finds no block, the one that entered last is
+// preempted: its blocks go (whole ones stay in the tree as long as there is room) and it is computed again later. Used by
+// the engine's thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/kv_storage.hpp"
+#include "engine/prefix_tree.hpp"
+#include "engine/sequence.hpp"
+
+namespace kvasir::engine {
+
+struct SchedulerLimits {
+  int max_sequences = 64;
+  int step_tokens = 256;  // budget of a step; a quarter of it for prefill while others decode
+};
+
+struct StepPart {
+  Sequence* sequence = nullptr;
+  int tokens = 0;  // from `computed` on
+};
+
+class Scheduler {
+ public:
+  Scheduler(BlockPool& pool, PrefixTree& tree, KvStorage& storage, const SchedulerLimits& limits)
+      : pool_(pool), tree_(tree), storage_(storage), limits_(limits) {}
+
+  void add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+  // Takes the sequence out, wherever it is; null if unknown.
+  std::unique_ptr<Sequence> remove(Engine::RequestId id);
+
+  // Admits what fits, finds blocks for growth, and divides the step's budget. Empty: nothing to do.
+  std::vector<StepPart> plan();
+  // The KV of the part is written: records whole blocks in the tree.
+  void computed(const StepPart& part);
+  // Stops sequences that hold these documents from recording any more.
+  void forget(std::span<const std::string> documents);
+
+  int running() const { return static_cast<int>(running_.size()); }
+  int waiting() const { return static_cast<int>(waiting_.size()); }
+  // Everything that is in, in no particular order.
+  std::vector<Engine::RequestId> ids() const;
+  std::uint64_t evicted_blocks() const { return evicted_blocks_; }
+  std::uint64_t preemptions() const { return preemptions_; }
+
+ private:
+  void admit();
+  bool try_admit(Sequence& sequence);
+  // A running sequence will soon have computed more of this prompt than the tree has.
+  bool prefix_in_flight(const Sequence& sequence, int matched) const;
+  bool grow(Sequence& sequence);
+  // A free block, made by eviction if need be; empty when all are in use.
+  Block take();
+  void preempt(std::size_t index);
+
+  BlockPool& pool_;
+  PrefixTree& tree_;
+  KvStorage& storage_;
+  SchedulerLimits limits_;
+  std::deque<std::unique_ptr<Sequence>> waiting_;
+  std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
+  std::uint64_t evicted_blocks_ = 0;
+  std::uint64_t preemptions_ = 0;
+};
+
+}  // namespace kvasir::engine

@@ -1,0 +1,63 @@
+// A request on its way through the engine.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/block_pool.hpp"
+#include "engine/engine.hpp"
+#include "engine/prefix_tree.hpp"
+#include "engine/sampler.hpp"
+#include "engine/text_stream.hpp"
+#include "kernels/kernels.hpp"
+
+namespace kvasir::engine {
+
+struct Sequence {
+  using Clock = std::chrono::steady_clock;
+
+  Engine::RequestId id = 0;
+  std::shared_ptr<GenerateListener> listener;
+  std::vector<TokenId> tokens;           // the prompt, then what was generated
+  int prompt_tokens = 0;
+  int max_tokens = 0;                    // to generate; at least 1
+  std::string cache_namespace;
+  bool record = true;                    // put its KV into the tree, and read it from there
+  std::vector<DocumentMark> documents;
+  std::unique_ptr<Sampler> sampler;
+  std::unique_ptr<TextStream> text;
+
+  int computed = 0;                      // tokens whose KV is in `blocks`
+  int recorded = 0;                      // blocks that the tree knows
+  int reused = 0;                        // prompt tokens found in the tree at the first admission
+  bool admitted_before = false;
+  bool started = false;                  // the listener knows
+  std::vector<Block> blocks;
+  std::vector<kernels::BlockRef> table;  // the same blocks, as attention reads them
+
+  Clock::time_point submitted;
+  Clock::time_point admitted;
+  Clock::time_point prefilled;
+
+  int size() const { return static_cast<int>(tokens.size()); }
+  int generated() const { return size() - prompt_tokens; }
+  std::span<const TokenId> output() const { return std::span(tokens).subspan(static_cast<std::size_t>(prompt_tokens)); }
+  // Decoding: everything but the token sampled last is in the KV.
+  bool decoding() const { return computed == size() - 1 && generated() > 0; }
+
+  void hold(Block block) {
+    table.push_back({block.id(), 0});
+    blocks.push_back(std::move(block));
+  }
+  void drop_blocks() {
+    blocks.clear();
+    table.clear();
+    computed = 0;
+    recorded = 0;
+  }
+};
+
+}  // namespace kvasir::engine
