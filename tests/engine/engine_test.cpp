@@ -1,0 +1,338 @@
+// The engine from outside: requests in, tokens out; on a tiny model with random weights.
+#include "engine/engine.hpp"
+
+#include <condition_variable>
+#include <fstream>
+#include <future>
+#include <mutex>
+
+#include <gtest/gtest.h>
+
+#include "tests/engine/tiny_model.hpp"
+
+namespace kvasir::engine {
+namespace {
+
+struct Answer {
+  std::string text;
+  std::vector<float> logprobs;
+  GenerateSummary summary;
+  std::optional<Error> error;
+};
+
+class Collector final : public GenerateListener {
+ public:
+  void started(int, int) override { started_.set_value(); }
+  void delta(std::string text, std::vector<TokenLogprob> logprobs) override {
+    answer_.text += text;
+    for (const TokenLogprob& entry : logprobs) {
+      answer_.logprobs.push_back(entry.logprob);
+      for (const auto& [token, logprob] : entry.top) answer_.logprobs.push_back(logprob);
+    }
+  }
+  void finished(const GenerateSummary& summary) override {
+    answer_.summary = summary;
+    done_.set_value(answer_);
+  }
+  void failed(const Error& error) override {
+    answer_.error = error;
+    done_.set_value(answer_);
+  }
+  Answer wait() { return done_.get_future().get(); }
+  void wait_started() { started_.get_future().get(); }
+  bool silent() {
+    auto future = done_.get_future();
+    return future.wait_for(std::chrono::milliseconds(200)) == std::future_status::timeout;
+  }
+
+ private:
+  Answer answer_;
+  std::promise<Answer> done_;
+  std::promise<void> started_;
+};
+
+GenerateRequest ask(const std::string& system, const std::string& question, int max_tokens = 24) {
+  GenerateRequest request;
+  request.prompt = rag::analyse({{rag::Role::system, system, ""}, {rag::Role::user, question, ""}}, {});
+  request.max_tokens = max_tokens;
+  request.sampling.temperature = 0;
+  request.sampling.top_logprobs = 3;
+  request.sampling.logit_bias = {{258, -100.0F}};  // never end early
+  return request;
+}
+
+std::string words(int count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::string text;
+  for (int i = 0; i < count; ++i) text += "word" + std::to_string(random() % 1000) + " ";
+  return text;
+}
+
+class EngineTest : public testing::Test {
+ protected:
+  EngineSettings settings() const {
+    EngineSettings s;
+    s.gguf = file_.path();
+    s.kv_memory = 64U << 20;
+    s.threads = 2;
+    return s;
+  }
+  static std::unique_ptr<Engine> load(const EngineSettings& s) {
+    auto engine = Engine::load(s);
+    EXPECT_TRUE(engine) << engine.error().message;
+    return std::move(*engine);
+  }
+  static Answer run(Engine& engine, GenerateRequest request) {
+    const auto collector = std::make_shared<Collector>();
+    engine.submit(std::move(request), collector);
+    return collector->wait();
+  }
+  // Bytes of one KV block of the tiny model: 3 layers, keys and values, 2 heads of 16, 16 tokens, f16.
+  static constexpr std::uint64_t kBlockBytes = 3 * 2 * 2 * 16 * 16 * 2;
+
+  TinyModelFile file_;
+};
+
+TEST_F(EngineTest, AnswersAndCountsTokens) {
+  const auto engine = load(settings());
+  const Answer answer = run(*engine, ask("You are terse.", "Why is the sky blue?", 10));
+  ASSERT_FALSE(answer.error);
+  EXPECT_EQ(answer.summary.completion_tokens, 10);
+  EXPECT_EQ(answer.summary.finish, FinishReason::length);
+  EXPECT_EQ(answer.summary.reused_tokens, 0);
+  EXPECT_EQ(answer.summary.computed_tokens, answer.summary.prompt_tokens);
+  EXPECT_EQ(answer.logprobs.size(), 10U * 4U);
+}
+
+TEST_F(EngineTest, ReusesTheSystemPromptAndAnswersTheSameBits) {
+  const std::string system = words(150, 1);
+  GenerateRequest cold_request = ask(system, "And the second question?");
+  const Answer cold = run(*load(settings()), cold_request);
+  const auto engine = load(settings());
+  run(*engine, ask(system, "The first question."));
+  const Answer warm = run(*engine, ask(system, "And the second question?"));
+  EXPECT_GT(warm.summary.reused_tokens, 800);
+  EXPECT_EQ(cold.summary.reused_tokens, 0);
+  EXPECT_EQ(warm.text, cold.text);
+  EXPECT_EQ(warm.logprobs, cold.logprobs);
+}
+
+TEST_F(EngineTest, GivesBitEqualLogprobsColdWarmBatchedAndInAnyChunkSize) {
+  std::vector<GenerateRequest> requests;
+  for (int i = 0; i < 8; ++i) requests.push_back(ask(words(40, static_cast<unsigned>(i % 3)), words(30 + 10 * i, static_cast<unsigned>(50 + i))));
+  std::vector<Answer> alone;
+  for (const GenerateRequest& request : requests) alone.push_back(run(*load(settings()), request));
+
+  for (const int step_tokens : {1, 7, 16, 100, 1024}) {
+    EngineSettings s = settings();
+    s.step_tokens = step_tokens;
+    s.threads = 1 + step_tokens % 2;
+    const auto engine = load(s);
+    for (int round = 0; round < 2; ++round) {
+      std::vector<std::shared_ptr<Collector>> collectors;
+      for (const GenerateRequest& request : requests) {
+        collectors.push_back(std::make_shared<Collector>());
+        engine->submit(request, collectors.back());
+      }
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        const Answer answer = collectors[i]->wait();
+        ASSERT_FALSE(answer.error) << answer.error->message;
+        EXPECT_EQ(answer.logprobs, alone[i].logprobs) << "step " << step_tokens << " round " << round << " request " << i;
+        if (round == 1) EXPECT_GT(answer.summary.reused_tokens, answer.summary.prompt_tokens - 17);
+      }
+    }
+  }
+}
+
+TEST_F(EngineTest, HoldsASharedPrefixOnceForTenRequestsAtOnce) {
+  const auto engine = load(settings());
+  const std::string system = words(150, 2);
+  std::vector<std::shared_ptr<Collector>> collectors;
+  for (int i = 0; i < 10; ++i) {
+    collectors.push_back(std::make_shared<Collector>());
+    engine->submit(ask(system, "Question " + std::to_string(i), 30), collectors.back());
+  }
+  int computed = 0;
+  int prompt = 0;
+  for (const auto& collector : collectors) {
+    const Answer answer = collector->wait();
+    computed += answer.summary.computed_tokens;
+    prompt = answer.summary.prompt_tokens;
+  }
+  // The prefix was computed once: the others computed no more than their own block or two.
+  EXPECT_LE(computed, prompt + 9 * 64);
+  const EngineStats stats = engine->stats();
+  EXPECT_LE(stats.kv_blocks_cached, static_cast<std::uint64_t>(prompt / 16 + 10 * 5));
+}
+
+TEST_F(EngineTest, PreemptsAndFinishesEverythingWhenMemoryIsShort) {
+  EngineSettings s = settings();
+  s.kv_memory = 40 * kBlockBytes;  // 640 tokens for six requests that want 250 each
+  std::vector<Answer> alone;
+  std::vector<GenerateRequest> requests;
+  for (unsigned i = 0; i < 6; ++i) requests.push_back(ask("s", words(10, 100 + i), 160));
+  for (const GenerateRequest& request : requests) alone.push_back(run(*load(settings()), request));
+  const auto engine = load(s);
+  std::vector<std::shared_ptr<Collector>> collectors;
+  for (const GenerateRequest& request : requests) {
+    collectors.push_back(std::make_shared<Collector>());
+    engine->submit(request, collectors.back());
+  }
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const Answer answer = collectors[i]->wait();
+    ASSERT_FALSE(answer.error) << answer.error->message;
+    EXPECT_EQ(answer.summary.completion_tokens, 160);
+    EXPECT_EQ(answer.logprobs, alone[i].logprobs);
+  }
+  EXPECT_EQ(engine->stats().kv_blocks_used, 0U);
+}
+
+TEST_F(EngineTest, RefusesAPromptLongerThanTheContext) {
+  EngineSettings s = settings();
+  s.max_context = 64;
+  const Answer answer = run(*load(s), ask("system", words(100, 3)));
+  ASSERT_TRUE(answer.error);
+  EXPECT_EQ(answer.error->code, ErrorCode::context_length);
+}
+
+TEST_F(EngineTest, RefusesWhenTheQueueIsFullAndSaysWhenToComeBack) {
+  EngineSettings s = settings();
+  s.max_sequences = 1;
+  s.max_queue = 2;
+  const auto engine = load(s);
+  std::vector<std::shared_ptr<Collector>> collectors;
+  for (int i = 0; i < 12; ++i) {
+    collectors.push_back(std::make_shared<Collector>());
+    engine->submit(ask("s", words(20, 7), 60), collectors.back());
+  }
+  int refused = 0;
+  for (const auto& collector : collectors) {
+    const Answer answer = collector->wait();
+    if (!answer.error) continue;
+    ++refused;
+    EXPECT_EQ(answer.error->code, ErrorCode::overloaded);
+    EXPECT_GE(answer.error->retry_after_seconds, 1);
+  }
+  EXPECT_GE(refused, 1);
+  EXPECT_LT(refused, 12);
+}
+
+TEST_F(EngineTest, FreesTheBlocksOfACancelledRequest) {
+  const auto engine = load(settings());
+  const auto collector = std::make_shared<Collector>();
+  const auto id = engine->submit(ask("s", words(20, 4), 3000), collector);
+  collector->wait_started();
+  engine->cancel(id);
+  EXPECT_TRUE(collector->silent());
+  const EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.kv_blocks_used, 0U);
+  EXPECT_EQ(stats.running, 0);
+  EXPECT_EQ(stats.cancelled, 1U);
+}
+
+TEST_F(EngineTest, StopsAtAStopStringEvenAcrossTokens) {
+  const auto engine = load(settings());
+  const std::string full = run(*engine, ask("s", "stop test", 40)).text;
+  ASSERT_GT(full.size(), 12U);
+  // Given a stop string from the middle of the answer that spans several one-byte tokens.
+  std::size_t begin = 5;
+  while ((static_cast<unsigned char>(full[begin]) & 0xC0U) == 0x80U) ++begin;
+  std::size_t end = begin + 4;
+  while (end < full.size() && (static_cast<unsigned char>(full[end]) & 0xC0U) == 0x80U) ++end;
+  GenerateRequest request = ask("s", "stop test", 40);
+  request.stop = {full.substr(begin, end - begin)};
+  const Answer answer = run(*engine, request);
+  EXPECT_EQ(answer.text, full.substr(0, full.find(request.stop[0])));
+  EXPECT_EQ(answer.summary.finish, FinishReason::stop);
+}
+
+TEST_F(EngineTest, SamplesTheSameAnswerForTheSameSeedWhateverElseRuns) {
+  const auto engine = load(settings());
+  GenerateRequest request = ask("s", "a random story", 40);
+  request.sampling.temperature = 1.0F;
+  request.sampling.top_p = 0.9F;
+  request.sampling.seed = 42;
+  const Answer first = run(*engine, request);
+  std::vector<std::shared_ptr<Collector>> others;
+  for (unsigned i = 0; i < 5; ++i) {
+    others.push_back(std::make_shared<Collector>());
+    engine->submit(ask("s", words(20, i), 50), others.back());
+  }
+  EXPECT_EQ(run(*engine, request).text, first.text);
+  request.sampling.seed = 43;
+  EXPECT_NE(run(*engine, request).text, first.text);
+  for (const auto& other : others) other->wait();
+}
+
+TEST_F(EngineTest, NeitherReadsNorRecordsPrefixesWhenToldNotTo) {
+  const auto engine = load(settings());
+  GenerateRequest request = ask(words(60, 9), "q");
+  request.prompt_cache = false;
+  run(*engine, request);
+  EXPECT_EQ(engine->stats().kv_blocks_cached, 0U);
+  request.prompt_cache = true;
+  EXPECT_EQ(run(*engine, request).summary.reused_tokens, 0);
+}
+
+TEST_F(EngineTest, KeepsTenantsPrefixesApart) {
+  const auto engine = load(settings());
+  GenerateRequest request = ask(words(60, 9), "q");
+  request.cache_namespace = "a";
+  run(*engine, request);
+  request.cache_namespace = "b";
+  EXPECT_EQ(run(*engine, request).summary.reused_tokens, 0);
+  request.cache_namespace = "a";
+  EXPECT_GT(run(*engine, request).summary.reused_tokens, 100);
+}
+
+TEST_F(EngineTest, ForgetsTheBlocksOfAnInvalidatedDocument) {
+  const auto engine = load(settings());
+  GenerateRequest request;
+  request.prompt = rag::analyse({{rag::Role::system, words(30, 1), ""}, {rag::Role::user, "What is it?", ""}},
+                                {{"doc-1", words(60, 2), "", "", ""}});
+  request.max_tokens = 4;
+  const Answer first = run(*engine, request);
+  EXPECT_GT(run(*engine, request).summary.reused_tokens, first.summary.prompt_tokens - 20);
+  EXPECT_GT(engine->invalidate({"doc-1"}), 5U);
+  const Answer after = run(*engine, request);
+  EXPECT_LT(after.summary.reused_tokens, first.summary.prompt_tokens / 2);
+  EXPECT_GT(after.summary.reused_tokens, 100);  // the system prompt stays
+}
+
+TEST_F(EngineTest, FailsWhatStillRunsWhenItShutsDown) {
+  auto engine = load(settings());
+  const auto collector = std::make_shared<Collector>();
+  engine->submit(ask("s", "long", 3500), collector);
+  collector->wait_started();
+  engine.reset();
+  const Answer answer = collector->wait();
+  ASSERT_TRUE(answer.error);
+  EXPECT_EQ(answer.error->code, ErrorCode::shutting_down);
+}
+
+TEST(EngineLoad, SaysInOneSentenceWhatIsWrongWithAFile) {
+  EngineSettings s;
+  s.gguf = "does-not-exist.gguf";
+  const auto missing = Engine::load(s);
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().message.find("does-not-exist.gguf"), std::string::npos);
+
+  const TinyModelFile whole;
+  s.gguf = whole.path() + ".cut";
+  const auto size = std::filesystem::file_size(whole.path());
+  std::filesystem::copy_file(whole.path(), s.gguf);
+  std::filesystem::resize_file(s.gguf, size - 1000);
+  const auto cut = Engine::load(s);
+  std::filesystem::remove(s.gguf);
+  ASSERT_FALSE(cut);
+  EXPECT_EQ(cut.error().code, ErrorCode::bad_model_file);
+
+  s.gguf = whole.path();
+  s.kv_memory = 1000;
+  const auto small = Engine::load(s);
+  ASSERT_FALSE(small);
+  EXPECT_NE(small.error().message.find("kv_memory"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace kvasir::engine
