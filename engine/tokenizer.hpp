@@ -1,15 +1,15 @@
 // Text to token ids and back, as the model file says.
 #pragma once
 
+#include "engine/error.hpp"
+#include "engine/model_file.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "engine/error.hpp"
-#include "engine/model_file.hpp"
 
 namespace kvasir::engine {
 

@@ -1,0 +1,432 @@
+// Token ids equal to the reference's, text that survives the way there and back, and input that is anything at all.
+#include "engine/tokenizer.hpp"
+
+#include "engine/tokenizer_utf8.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <random>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace kvasir::engine {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+std::filesystem::path shared_data() {
+  const char* shared = std::getenv("KVASIR_SHARED");
+  return std::filesystem::path(shared != nullptr ? shared : KVASIR_SOURCE_DIR "/../shared") / "data";
+}
+
+std::filesystem::path smollm2() {
+  const char* models = std::getenv("KVASIR_MODELS");
+  return std::filesystem::path(models != nullptr ? models : "") / "smollm2-135m-instruct-q4_1.gguf";
+}
+
+std::string read_bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::unique_ptr<Tokenizer> load(const std::filesystem::path& path) {
+  const auto file = ModelFile::open(path);
+  if (!file) {
+    ADD_FAILURE() << file.error().message;
+    return nullptr;
+  }
+  auto tokenizer = Tokenizer::from(*file);
+  if (!tokenizer) {
+    ADD_FAILURE() << tokenizer.error().message;
+    return nullptr;
+  }
+  return *std::move(tokenizer);
+}
+
+std::string decode(const Tokenizer& tokenizer, const std::vector<TokenId>& tokens) {
+  std::string text;
+  for (const TokenId token : tokens) text += tokenizer.bytes(token);
+  return text;
+}
+
+std::vector<std::string> split_at(const std::string& text, const std::string& separator) {
+  std::vector<std::string> parts;
+  std::size_t begin = 0;
+  for (std::size_t end = text.find(separator); end != std::string::npos; end = text.find(separator, begin)) {
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + separator.size();
+  }
+  return parts;
+}
+
+// A tokenizer of the metadata alone, written to a file and opened again.
+class SmallModel {
+ public:
+  SmallModel& text(const std::string& key, const std::string& value) {
+    begin(key, 8);
+    string(value);
+    return *this;
+  }
+  SmallModel& integer(const std::string& key, std::uint32_t value) {
+    begin(key, 4);
+    number(value);
+    return *this;
+  }
+  SmallModel& boolean(const std::string& key, bool value) {
+    begin(key, 7);
+    number(static_cast<std::uint8_t>(value));
+    return *this;
+  }
+  SmallModel& texts(const std::string& key, const std::vector<std::string>& values) {
+    begin(key, 9);
+    number(std::uint32_t{8});
+    number(static_cast<std::uint64_t>(values.size()));
+    for (const auto& value : values) string(value);
+    return *this;
+  }
+  SmallModel& integers(const std::string& key, const std::vector<std::int32_t>& values) {
+    begin(key, 9);
+    number(std::uint32_t{5});
+    number(static_cast<std::uint64_t>(values.size()));
+    for (const std::int32_t value : values) number(value);
+    return *this;
+  }
+
+  Result<std::unique_ptr<Tokenizer>> tokenizer() const {
+    const auto path =
+        std::filesystem::temp_directory_path() / ("kvasir_tokenizer_test_" + std::to_string(std::random_device{}()));
+    std::ofstream out(path, std::ios::binary);
+    const std::uint32_t version = 3;
+    const std::uint64_t tensors = 0;
+    out << "GGUF" << bytes_of(version) << bytes_of(tensors) << bytes_of(entries_) << bytes_;
+    out.close();
+    const auto file = ModelFile::open(path);
+    std::filesystem::remove(path);
+    if (!file) return file.error();
+    return Tokenizer::from(*file);
+  }
+
+ private:
+  template <typename T>
+  static std::string bytes_of(T value) {
+    return {reinterpret_cast<const char*>(&value), sizeof(T)};
+  }
+  template <typename T>
+  void number(T value) {
+    bytes_ += bytes_of(value);
+  }
+  void string(const std::string& value) {
+    number(static_cast<std::uint64_t>(value.size()));
+    bytes_ += value;
+  }
+  void begin(const std::string& key, std::uint32_t type) {
+    string(key);
+    number(type);
+    ++entries_;
+  }
+
+  std::string bytes_;
+  std::uint64_t entries_ = 0;
+};
+
+constexpr std::int32_t kNormal = 1;
+constexpr std::int32_t kControl = 3;
+constexpr std::int32_t kUserDefined = 4;
+
+//   0 a   1 b   2 c   3 ab   4 bc   5 <|im_end|> (control)   6 <x> (user-defined)   7 <x>y (control)   8 Ġ (space)
+SmallModel abc(const std::string& pre = "gpt-2") {
+  SmallModel model;
+  model.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", pre);
+  model.texts("tokenizer.ggml.tokens", {"a", "b", "c", "ab", "bc", "<|im_end|>", "<x>", "<x>y", "Ġ"});
+  model.integers("tokenizer.ggml.token_type",
+                 {kNormal, kNormal, kNormal, kNormal, kNormal, kControl, kUserDefined, kControl, kNormal});
+  model.texts("tokenizer.ggml.merges", {"b c", "a b"});
+  return model;
+}
+
+TEST(Tokenizer, MergesTheBestRankFirstWhereverItStands) {
+  const auto tokenizer = *abc().tokenizer();
+  EXPECT_THAT(tokenizer->encode("abc", true), ElementsAre(0, 4));  // "b c" comes before "a b"
+  EXPECT_THAT(tokenizer->encode("abab", true), ElementsAre(3, 3));
+  EXPECT_THAT(tokenizer->encode("a b", true), ElementsAre(0, 8, 1));
+  EXPECT_THAT(tokenizer->encode("", true), IsEmpty());
+}
+
+TEST(Tokenizer, SpecialTokensAreTakenByLongestMatchAndOnlyWhenAskedFor) {
+  const auto tokenizer = *abc().tokenizer();
+  EXPECT_THAT(tokenizer->encode("a<x>b", true), ElementsAre(0, 6, 1));
+  EXPECT_THAT(tokenizer->encode("a<x>yb<|im_end|>", true), ElementsAre(0, 7, 1, 5));
+  EXPECT_THAT(tokenizer->encode("ab<|im_end", true), ElementsAre(3));  // no token has these bytes: they are left out
+  EXPECT_THAT(tokenizer->encode("ab<x>", false), ElementsAre(3));
+}
+
+TEST(Tokenizer, ControlTokensHaveAPieceButNoBytes) {
+  const auto tokenizer = *abc().tokenizer();
+  EXPECT_EQ(tokenizer->piece(5), "<|im_end|>");
+  EXPECT_EQ(tokenizer->bytes(5), "");
+  EXPECT_TRUE(tokenizer->is_control(5));
+  EXPECT_TRUE(tokenizer->ends_generation(5));
+  EXPECT_EQ(tokenizer->bytes(6), "<x>");
+  EXPECT_FALSE(tokenizer->is_control(6));
+  EXPECT_EQ(tokenizer->bytes(8), " ");
+  EXPECT_FALSE(tokenizer->ends_generation(3));
+}
+
+TEST(Tokenizer, IdsOutsideOfTheVocabularyAreHarmless) {
+  const auto tokenizer = *abc().tokenizer();
+  for (const TokenId token : {-1, 9, 1 << 30}) {
+    EXPECT_EQ(tokenizer->bytes(token), "");
+    EXPECT_EQ(tokenizer->piece(token), "");
+    EXPECT_FALSE(tokenizer->ends_generation(token));
+  }
+}
+
+TEST(Tokenizer, BosIsAddedOnceIfTheFileSaysSo) {
+  const auto with =
+      *abc().integer("tokenizer.ggml.bos_token_id", 7).boolean("tokenizer.ggml.add_bos_token", true).tokenizer();
+  EXPECT_THAT(with->encode("a", true), ElementsAre(7, 0));
+  EXPECT_THAT(with->encode("<x>ya", true), ElementsAre(7, 0)) << "the template wrote it already";
+  EXPECT_EQ(with->bos(), 7);
+  const auto without = *abc().integer("tokenizer.ggml.bos_token_id", 7).tokenizer();
+  EXPECT_THAT(without->encode("a", true), ElementsAre(0));
+  const auto llama3 = *abc("llama-bpe").integer("tokenizer.ggml.bos_token_id", 7).tokenizer();
+  EXPECT_THAT(llama3->encode("a", true), ElementsAre(7, 0));
+}
+
+TEST(Tokenizer, EosAndEotEndAnAnswer) {
+  const auto tokenizer =
+      *abc().integer("tokenizer.ggml.eos_token_id", 1).integer("tokenizer.ggml.eot_token_id", 2).tokenizer();
+  EXPECT_EQ(tokenizer->eos(), 1);
+  EXPECT_TRUE(tokenizer->ends_generation(1));
+  EXPECT_TRUE(tokenizer->ends_generation(2));
+  EXPECT_TRUE(tokenizer->ends_generation(5));
+  EXPECT_FALSE(tokenizer->ends_generation(0));
+  EXPECT_EQ((*abc().tokenizer())->eos(), -1);
+}
+
+TEST(Tokenizer, WhatItCannotDoIsNamed) {
+  const auto message = [](const Result<std::unique_ptr<Tokenizer>>& result) {
+    return result ? "loaded" : result.error().message;
+  };
+  EXPECT_THAT(message(abc("klingon").tokenizer()), HasSubstr("needs the pre-tokenizer 'klingon', which is unknown"));
+  EXPECT_EQ(abc("klingon").tokenizer().error().code, ErrorCode::unsupported_model);
+  const auto spm = SmallModel().text("tokenizer.ggml.model", "llama").tokenizer();
+  EXPECT_THAT(message(spm), HasSubstr("tokenizer of the kind 'llama'"));
+  EXPECT_EQ(spm.error().code, ErrorCode::unsupported_model);
+  EXPECT_THAT(message(SmallModel().tokenizer()), HasSubstr("tokenizer.ggml.model is missing"));
+}
+
+TEST(Tokenizer, AVocabularyThatContradictsItselfIsRefused) {
+  const auto message = [](SmallModel& model) {
+    const auto result = model.tokenizer();
+    return result ? "loaded" : result.error().message;
+  };
+  const auto model = [](std::vector<std::string> tokens, std::vector<std::int32_t> types,
+                        std::vector<std::string> merges) {
+    SmallModel file;
+    file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "gpt-2");
+    file.texts("tokenizer.ggml.tokens", tokens).integers("tokenizer.ggml.token_type", types);
+    file.texts("tokenizer.ggml.merges", merges);
+    return file;
+  };
+  auto types = model({"a", "b"}, {1}, {});
+  EXPECT_THAT(message(types), HasSubstr("has 2 tokens and 1 token types"));
+  auto type = model({"a"}, {9}, {});
+  EXPECT_THAT(message(type), HasSubstr("token 0 has the unknown type 9"));
+  auto lost = model({"a", "b"}, {1, 1}, {"a b"});
+  EXPECT_THAT(message(lost), HasSubstr("merge 0 names a piece that is not a token"));
+  auto half = model({"a"}, {1}, {"a"});
+  EXPECT_THAT(message(half), HasSubstr("merge 0 does not name two pieces"));
+  EXPECT_THAT(message(abc().integer("tokenizer.ggml.eos_token_id", 9)),
+              HasSubstr("tokenizer.ggml.eos_token_id is 9, which is not a token"));
+}
+
+TEST(Tokenizer, SmolLM2IdsEqualTheReference) {
+  const auto golden = shared_data() / "engine_golden" / "real" / "smollm2.json";
+  if (!std::filesystem::exists(golden)) GTEST_SKIP() << golden << " is not there";
+  if (!std::filesystem::exists(smollm2())) GTEST_SKIP() << "KVASIR_MODELS holds no " << smollm2().filename();
+  const auto tokenizer = load(smollm2());
+  ASSERT_NE(tokenizer, nullptr);
+  const auto prompts = nlohmann::json::parse(read_bytes(golden))["prompts"];
+  ASSERT_THAT(prompts, Not(IsEmpty()));
+  for (const auto& [name, prompt] : prompts.items()) {
+    EXPECT_EQ(tokenizer->encode(prompt["text"].get<std::string>(), true), prompt["tokens"].get<std::vector<TokenId>>())
+        << name;
+  }
+}
+
+TEST(Tokenizer, ProbesOfTheTinyModelsEqualTheReference) {
+  const auto folder = shared_data() / "engine_golden" / "tiny";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  for (const std::string name : {"tiny_llama_f32", "tiny_qwen2_f32", "tiny_qwen3_f32"}) {
+    const auto tokenizer = load(folder / (name + ".gguf"));
+    ASSERT_NE(tokenizer, nullptr);
+    const auto probes = nlohmann::json::parse(read_bytes(folder / (name + ".json")))["tokenizer_probes"];
+    ASSERT_THAT(probes, Not(IsEmpty()));
+    for (const auto& [text, ids] : probes.items()) {
+      EXPECT_EQ(tokenizer->encode(text, true), ids.get<std::vector<TokenId>>()) << name << ": " << text;
+    }
+  }
+}
+
+TEST(Tokenizer, SentencePieceModelsAreRefusedByName) {
+  const auto path = shared_data() / "engine_golden" / "tiny" / "tiny_phi3_f32.gguf";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
+  const auto tokenizer = Tokenizer::from(*ModelFile::open(path));
+  ASSERT_FALSE(tokenizer);
+  EXPECT_EQ(tokenizer.error().code, ErrorCode::unsupported_model);
+  EXPECT_THAT(tokenizer.error().message, HasSubstr("'llama'"));
+}
+
+class VocabularyVectors : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(VocabularyVectors, IdsEqualTheReference) {
+  const auto path = shared_data() / "ggml_vocab" / ("ggml-vocab-" + GetParam() + ".gguf");
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
+  const auto tokenizer = load(path);
+  ASSERT_NE(tokenizer, nullptr);
+  const auto texts = split_at(read_bytes(path.string() + ".inp"), "\n__ggml_vocab_test__\n");
+  std::istringstream lines(read_bytes(path.string() + ".out"));
+  ASSERT_THAT(texts, Not(IsEmpty()));
+  for (const std::string& text : texts) {
+    std::string line;
+    ASSERT_TRUE(std::getline(lines, line));
+    std::istringstream numbers(line);
+    const std::vector<TokenId> ids{std::istream_iterator<TokenId>(numbers), {}};
+    EXPECT_EQ(tokenizer->encode(text, false), ids) << text;
+    EXPECT_EQ(decode(*tokenizer, ids), text);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tokenizer, VocabularyVectors, ::testing::Values("gpt-2", "falcon", "deepseek-coder"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+class TinyTokenizer : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto path = shared_data() / "engine_golden" / "tiny" / "tiny_llama_f32.gguf";
+    if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
+    tokenizer_ = load(path);
+    ASSERT_NE(tokenizer_, nullptr);
+  }
+
+  std::string text_of(const std::vector<TokenId>& tokens) const {
+    Detokenizer detokenizer(*tokenizer_);
+    std::string text;
+    for (const TokenId token : tokens) text += detokenizer.push(token);
+    return text + detokenizer.finish();
+  }
+
+  std::unique_ptr<Tokenizer> tokenizer_;
+};
+
+TEST_F(TinyTokenizer, RandomBytesComeBackAsTheyWere) {
+  std::mt19937 random(11);
+  for (int round = 0; round < 500; ++round) {
+    std::string text(random() % 64, '\0');
+    for (char& byte : text) byte = static_cast<char>(random() % 256);
+    EXPECT_EQ(decode(*tokenizer_, tokenizer_->encode(text, false)), text);
+  }
+}
+
+TEST_F(TinyTokenizer, AMegabyteOfOneCharacterIsOneOfMany) {
+  for (const char character : {'a', ' ', '\n', '<', '1', '\xF0'}) {
+    const std::string text(1 << 20, character);
+    EXPECT_EQ(decode(*tokenizer_, tokenizer_->encode(text, true)), text);
+  }
+}
+
+TEST_F(TinyTokenizer, WordsOfRandomLettersEqualPlainMerging) {
+  // The slow and obvious way: again and again merge the leftmost best pair. Tokens were made in the order of merges.
+  std::map<std::string, TokenId> by_bytes;
+  for (TokenId token = 0; token < tokenizer_->size(); ++token) by_bytes.emplace(tokenizer_->bytes(token), token);
+  std::mt19937 random(5);
+  for (int round = 0; round < 200; ++round) {
+    std::string word;
+    for (std::size_t i = 1 + random() % 40; i > 0; --i) word.push_back("etaoinshrdlu"[random() % 12]);
+    std::vector<TokenId> tokens;
+    for (const char byte : word) tokens.push_back(by_bytes.at(std::string(1, byte)));
+    for (bool merged = true; merged;) {
+      merged = false;
+      TokenId best = tokenizer_->size();
+      std::size_t where = 0;
+      for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+        const std::string bytes =
+            std::string(tokenizer_->bytes(tokens[i])) + std::string(tokenizer_->bytes(tokens[i + 1]));
+        const auto found = by_bytes.find(bytes);
+        if (found == by_bytes.end() || found->second >= best) continue;
+        best = found->second;
+        where = i;
+        merged = true;
+      }
+      if (!merged) break;
+      tokens[where] = best;
+      tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(where) + 1);
+    }
+    EXPECT_EQ(tokenizer_->encode(word, false), tokens) << word;
+  }
+}
+
+TEST_F(TinyTokenizer, TextIsGivenOutInWholeCharacters) {
+  const std::string text = "Xin chào 🦙👩‍👩‍👧 你好!";
+  std::string so_far;
+  Detokenizer detokenizer(*tokenizer_);
+  for (const char byte : text) {  // the hardest way: a token for every byte
+    const auto token = tokenizer_->encode(std::string(1, byte), false);
+    ASSERT_EQ(token.size(), 1U);
+    const std::string piece = detokenizer.push(token[0]);
+    for (std::string_view rest = piece; !rest.empty();) {
+      const Utf8Character next = decode_utf8(rest);
+      ASSERT_EQ(next.status, Utf8Status::valid);
+      rest.remove_prefix(next.bytes);
+    }
+    so_far += piece;
+  }
+  EXPECT_EQ(so_far, text);
+  EXPECT_EQ(detokenizer.finish(), "");
+}
+
+TEST_F(TinyTokenizer, BytesThatAreNoCharacterBecomeReplacementCharacters) {
+  const std::map<std::string, std::string> cases{
+      {"a\xFF"
+       "b",
+       "a\uFFFDb"},                // never valid
+      {"\xF0\x9F\xA6", "\uFFFD"},  // the answer ends inside a llama
+      {"\xF0\x9F"
+       "a",
+       "\uFFFDa"},                                       // a character breaks off
+      {"\xC0\xAF", "\uFFFD\uFFFD"},                      // overlong
+      {"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD"},            // a surrogate
+      {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},  // past U+10FFFF
+  };
+  for (const auto& [bytes, text] : cases) {
+    std::vector<TokenId> tokens;
+    for (const char byte : bytes) tokens.push_back(tokenizer_->encode(std::string(1, byte), false).at(0));
+    EXPECT_EQ(text_of(tokens), text);
+  }
+}
+
+TEST_F(TinyTokenizer, ControlTokensAddNothingToTheText) {
+  auto tokens = tokenizer_->encode("Hello", false);
+  tokens.push_back(tokenizer_->eos());
+  EXPECT_EQ(text_of(tokens), "Hello");
+}
+
+}  // namespace
+}  // namespace kvasir::engine
