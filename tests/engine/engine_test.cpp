@@ -138,7 +138,9 @@ TEST_F(EngineTest, GivesBitEqualLogprobsColdWarmBatchedAndInAnyChunkSize) {
         const Answer answer = collectors[i]->wait();
         ASSERT_FALSE(answer.error) << answer.error->message;
         EXPECT_EQ(answer.logprobs, alone[i].logprobs) << "step " << step_tokens << " round " << round << " request " << i;
-        if (round == 1) EXPECT_GT(answer.summary.reused_tokens, answer.summary.prompt_tokens - 17);
+        if (round == 1) {
+          EXPECT_GT(answer.summary.reused_tokens, answer.summary.prompt_tokens - 17);
+        }
       }
     }
   }
