@@ -28,6 +28,7 @@ Result<KvStorage> KvStorage::reserve(int layers, const kernels::AttentionShape& 
     return Error{ErrorCode::overloaded,
                  "cannot reserve " + std::to_string(bytes) + " bytes for the KV cache (" + std::strerror(errno) + "); lower kv_memory",
                  "", 0};
+  ::madvise(memory, bytes, MADV_HUGEPAGE);  // a wish, as in WeightArena
   KvStorage storage;
   storage.memory_ = std::unique_ptr<void, Unmap>(memory, Unmap{bytes});
   storage.block_values_ = values_per_block(shape);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <optional>
 
@@ -29,7 +28,8 @@ std::optional<WeightType> weight_type(std::uint32_t ggml_type) {
 Result<const Tensor*> find_matrix(const ModelFile& file, const std::string& name, int inputs, int outputs) {
   const Tensor* tensor = file.tensor(name);
   if (tensor == nullptr) return bad(file, "tensor " + name + " is missing");
-  if (tensor->shape[0] != static_cast<std::uint64_t>(inputs) || tensor->shape[1] != static_cast<std::uint64_t>(outputs) ||
+  if (tensor->shape[0] != static_cast<std::uint64_t>(inputs) ||
+      tensor->shape[1] != static_cast<std::uint64_t>(outputs) ||
       tensor->elements() != tensor->shape[0] * tensor->shape[1])
     return bad(file, "tensor " + name + " has shape [" + std::to_string(tensor->shape[0]) + ", " +
                          std::to_string(tensor->shape[1]) + "], expected [" + std::to_string(inputs) + ", " +
@@ -45,9 +45,8 @@ Result<const Tensor*> find_matrix(const ModelFile& file, const std::string& name
 
 }  // namespace
 
-void Projection::Free::operator()(std::byte* memory) const { std::free(memory); }
-
-Result<Projection> Projection::load(const ModelFile& file, const std::vector<std::string>& names, int inputs,
+Result<Projection> Projection::load(const ModelFile& file, kernels::WeightArena& arena,
+                                    const std::vector<std::string>& names, int inputs,
                                     const std::vector<int>& outputs) {
   Projection projection;
   projection.inputs_ = inputs;
@@ -62,16 +61,14 @@ Result<Projection> Projection::load(const ModelFile& file, const std::vector<std
     std::size_t last = first;
     int rows = 0;
     while (last < tensors.size() && tensors[last]->type == tensors[first]->type) rows += outputs[last++];
-    const std::size_t bytes = (kernels::packed_bytes(type, rows, inputs) + 63) / 64 * 64;
-    std::unique_ptr<std::byte, Free> memory(static_cast<std::byte*>(std::aligned_alloc(64, bytes)));
-    if (!memory) return Error{ErrorCode::internal, file.path() + ": not enough memory for the weights", "", 0};
-    std::fill_n(memory.get(), bytes, std::byte{0});
+    std::byte* memory = arena.allocate(kernels::packed_bytes(type, rows, inputs));
+    if (memory == nullptr)
+      return Error{ErrorCode::internal, file.path() + ": not enough memory for the weights", "", 0};
     int row = 0;
     for (std::size_t i = first; i < last; row += outputs[i++])
-      kernels::pack(type, tensors[i]->data.data(), outputs[i], inputs, row, memory.get());
-    projection.parts_.push_back({{type, rows, inputs, memory.get()}, projection.outputs_});
+      kernels::pack(type, tensors[i]->data.data(), outputs[i], inputs, row, memory);
+    projection.parts_.push_back({{type, rows, inputs, memory}, projection.outputs_});
     projection.outputs_ += rows;
-    projection.memory_.push_back(std::move(memory));
     first = last;
   }
   return projection;
@@ -129,11 +126,15 @@ Result<void> Model::read_shape(int max_context) {
   const int rotated = count("rope.dimension_count", 1024, attention.head_dim);
   const auto eps = file.number("llama.attention.layer_norm_rms_epsilon");
   if (error) return *error;
-  if (!eps || !(*eps > 0) || *eps > 1) return bad(file, "llama.attention.layer_norm_rms_epsilon is missing or out of range");
+  if (!eps || !(*eps > 0) || *eps > 1)
+    return bad(file, "llama.attention.layer_norm_rms_epsilon is missing or out of range");
   if (attention.heads % attention.kv_heads != 0 || attention.heads / attention.kv_heads > 64)
-    return bad(file, std::to_string(attention.heads) + " query heads cannot share " + std::to_string(attention.kv_heads) + " KV heads");
+    return bad(file, std::to_string(attention.heads) + " query heads cannot share " +
+                         std::to_string(attention.kv_heads) + " KV heads");
   if (attention.head_dim % 16 != 0 || value_dim != attention.head_dim || rotated != attention.head_dim)
-    return unsupported(file, "head dimensions other than one multiple of 16 for keys, values and rotation are not known to this version");
+    return unsupported(
+        file,
+        "head dimensions other than one multiple of 16 for keys, values and rotation are not known to this version");
   const std::string* scaling = file.text("llama.rope.scaling.type");
   if ((scaling != nullptr && *scaling != "none") || file.tensor("rope_freqs.weight") != nullptr)
     return unsupported(file, "scaled rotary embeddings are not known to this version");
@@ -182,7 +183,7 @@ Result<void> Model::read_weights() {
     const auto load = [&](const std::vector<std::string>& names, int inputs, const std::vector<int>& outputs) {
       std::vector<std::string> full;
       for (const std::string& name : names) full.push_back(prefix + name + ".weight");
-      return Projection::load(file, full, inputs, outputs);
+      return Projection::load(file, arena_, full, inputs, outputs);
     };
     Layer& layer = layers_.emplace_back();
     take(layer.attention_norm, read_vector(prefix + "attn_norm.weight", shape_.hidden));
@@ -194,7 +195,8 @@ Result<void> Model::read_weights() {
   }
   take(output_norm_, read_vector("output_norm.weight", shape_.hidden));
   const bool tied = file.tensor("output.weight") == nullptr;
-  take(head_, Projection::load(file, {tied ? "token_embd.weight" : "output.weight"}, shape_.hidden, {shape_.vocabulary}));
+  take(head_, Projection::load(file, arena_, {tied ? "token_embd.weight" : "output.weight"}, shape_.hidden,
+                               {shape_.vocabulary}));
   if (error) return *error;
   return {};
 }
@@ -215,11 +217,14 @@ Result<void> Model::make_rope() {
   return {};
 }
 
-kernels::RopeTable Model::rope() const { return {rope_cos_.data(), rope_sin_.data(), shape_.attention.head_dim, true}; }
+kernels::RopeTable Model::rope() const {
+  return {rope_cos_.data(), rope_sin_.data(), shape_.attention.head_dim, true};
+}
 
 void Model::embed(TokenId token, float* out) const {
   const std::size_t row = kernels::stored_bytes(embedding_type_, 1, static_cast<std::size_t>(shape_.hidden));
-  kernels::dequantize_row(embedding_type_, embeddings_->data.data() + static_cast<std::size_t>(token) * row, shape_.hidden, out);
+  kernels::dequantize_row(embedding_type_, embeddings_->data.data() + static_cast<std::size_t>(token) * row,
+                          shape_.hidden, out);
 }
 
 }  // namespace kvasir::engine

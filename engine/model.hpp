@@ -1,15 +1,16 @@
 // The weights of a decoder, packed for the kernels, and what is needed to run them.
 #pragma once
 
-#include <cstddef>
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "engine/error.hpp"
 #include "engine/model_file.hpp"
 #include "engine/tokenizer.hpp"
 #include "kernels/kernels.hpp"
+#include "kernels/weight_arena.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace kvasir::engine {
 
@@ -36,9 +37,9 @@ class Projection {
     int offset = 0;  // where its outputs begin
   };
 
-  // All matrices must have the same number of inputs.
-  static Result<Projection> load(const ModelFile& file, const std::vector<std::string>& names, int inputs,
-                                 const std::vector<int>& outputs);
+  // All matrices must have the same number of inputs. The packed weights lie in `arena`.
+  static Result<Projection> load(const ModelFile& file, kernels::WeightArena& arena,
+                                 const std::vector<std::string>& names, int inputs, const std::vector<int>& outputs);
 
   int inputs() const { return inputs_; }
   int outputs() const { return outputs_; }
@@ -47,13 +48,9 @@ class Projection {
   bool reads_quantized() const;
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const;
-  };
   int inputs_ = 0;
   int outputs_ = 0;
   std::vector<Part> parts_;
-  std::vector<std::unique_ptr<std::byte, Free>> memory_;
 };
 
 struct Layer {
@@ -68,7 +65,8 @@ struct Layer {
 // Immutable after load; any thread.
 class Model {
  public:
-  // Architecture llama. Errors: unsupported_model, bad_model_file. Keeps `file` open: token embeddings are read from it.
+  // Architecture llama. Errors: unsupported_model, bad_model_file. Keeps `file` open: token embeddings are read from
+  // it.
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const ModelFile> file, int max_context);
 
   const ModelShape& shape() const { return shape_; }
@@ -86,6 +84,7 @@ class Model {
   Result<void> make_rope();
 
   std::shared_ptr<const ModelFile> file_;
+  kernels::WeightArena arena_;
   ModelShape shape_;
   std::vector<Layer> layers_;
   std::vector<float> output_norm_;
