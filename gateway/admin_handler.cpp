@@ -1,0 +1,211 @@
+#include "gateway/admin_handler.hpp"
+
+#include "gateway/json_text.hpp"
+
+#include <charconv>
+
+#include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
+
+namespace kvasir::gateway {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kPlain = "text/plain; charset=utf-8";
+constexpr std::string_view kPrometheus = "text/plain; version=0.0.4; charset=utf-8";
+constexpr std::string_view kEntries = "/admin/cache/entries";
+
+std::int64_t unix_seconds(cache::Clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+// `whole`: with the question and the answer, which may be long.
+json entry_json(const cache::Entry& entry, bool whole) {
+  json out{{"id", entry.id},
+           {"tenant", entry.key.tenant},
+           {"model", entry.key.model},
+           {"question", entry.key.question},
+           {"documents", entry.key.documents},
+           {"tags", entry.tags},
+           {"partition", entry.key.partition.hex()},
+           {"created", unix_seconds(entry.created)},
+           {"expires", unix_seconds(entry.expires)},
+           {"prompt_tokens", entry.answer.prompt_tokens},
+           {"completion_tokens", entry.answer.completion_tokens}};
+  if (!whole) return out;
+  json choices = json::array();
+  for (const auto& choice : entry.answer.choices) {
+    choices.push_back({{"content", choice.content}, {"finish_reason", choice.finish_reason}});
+  }
+  out["choices"] = std::move(choices);
+  return out;
+}
+
+HttpResponse json_response(const json& body) {
+  HttpResponse response;
+  response.body = body.dump(-1, ' ', false, json::error_handler_t::replace);
+  return response;
+}
+
+std::size_t query_number(std::string_view query, std::string_view name, std::size_t otherwise, std::size_t most) {
+  while (!query.empty()) {
+    const auto end = std::min(query.find('&'), query.size());
+    const std::string_view item = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    if (!item.starts_with(name) || item.size() <= name.size() || item[name.size()] != '=') continue;
+    const std::string_view digits = item.substr(name.size() + 1);
+    std::size_t value = 0;
+    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return result.ec == std::errc{} ? std::min(value, most) : otherwise;
+  }
+  return otherwise;
+}
+
+Result<cache::Invalidation> read_invalidation(const std::string& body) {
+  const json root = json::parse(body, nullptr, false);
+  if (!root.is_object()) return ApiError::invalid("The body must be a JSON object.");
+  cache::Invalidation what;
+  const auto list = [](const json& value, std::vector<std::string>& target) {
+    if (!value.is_array()) return false;
+    for (const json& item : value) {
+      if (!item.is_string()) return false;
+      target.push_back(item.get<std::string>());
+    }
+    return true;
+  };
+  const auto text = [](const json& value, std::string& target) {
+    if (value.is_string()) target = value.get<std::string>();
+    return value.is_string();
+  };
+  for (const auto& [key, value] : root.items()) {
+    if (value.is_null()) continue;
+    bool good = false;
+    if (key == "documents") good = list(value, what.documents);
+    if (key == "tags") good = list(value, what.tags);
+    if (key == "tenant") good = text(value, what.tenant);
+    if (key == "model") good = text(value, what.model);
+    if (key == "all") good = value.is_boolean();
+    if (!good) return ApiError::invalid("Unknown field or wrong type: '" + key + "'.", key);
+    if (key == "all") what.all = value.get<bool>();
+  }
+  const bool names_something =
+      what.all || !what.documents.empty() || !what.tags.empty() || !what.tenant.empty() || !what.model.empty();
+  if (!names_something) return ApiError::invalid("Name documents, tags, tenant, model, or all.");
+  return what;
+}
+
+}  // namespace
+
+void AdminHandler::stop() {
+  worker_.stop();
+  worker_.join();
+}
+
+Task<void> AdminHandler::handle(HttpExchange& exchange) {
+  HttpResponse response;
+  const HttpRequest& request = exchange.request();
+  auto work = [this, &request, &response](auto handler) {
+    asio::post(worker_, [this, &request, &response, handler = std::move(handler)]() mutable {
+      response = answer(request);
+      const auto executor = asio::get_associated_executor(handler);
+      asio::post(executor, [handler = std::move(handler)]() mutable { std::move(handler)(); });
+    });
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(work, use_task);
+  co_await exchange.send(std::move(response));
+}
+
+HttpResponse AdminHandler::answer(const HttpRequest& request) {
+  const std::string_view path = request.path;
+  const bool get = request.method == "GET" || request.method == "HEAD";
+  const bool post = request.method == "POST";
+  if (path.starts_with(std::string(kEntries) + "/")) return entry(request, path.substr(kEntries.size() + 1));
+  if (path == "/admin/cache/invalidate") return post ? invalidate(request) : method_not_allowed("POST");
+  if (path == "/admin/drain") {
+    if (!post) return method_not_allowed("POST");
+    drain_();
+    return {200, R"({"draining":true})", "", "application/json", false};
+  }
+  const bool known =
+      path == "/" || path == "/metrics" || path == "/admin/config" || path == "/admin/cache/stats" || path == kEntries;
+  if (!known) return error_response(ApiError::not_found("There is nothing at this path."));
+  if (!get) return method_not_allowed("GET, HEAD");
+  if (path == "/metrics") return metrics();
+  if (path == "/admin/cache/stats") return cache_stats();
+  if (path == kEntries) return entries(request);
+  if (path == "/admin/config") return {200, config_, "", "application/yaml", false};
+  return front_page();
+}
+
+HttpResponse AdminHandler::metrics() const {
+  HttpResponse response;
+  response.content_type = kPrometheus;
+  services_.metrics->append(response.body);
+  append_cache_metrics(response.body, services_.cache->stats());
+  for (const auto& model : services_.models->all()) {
+    if (const auto stats = model.backend->engine_stats()) append_engine_metrics(response.body, model.name, *stats);
+  }
+  return response;
+}
+
+HttpResponse AdminHandler::cache_stats() const {
+  const cache::CacheStats stats = services_.cache->stats();
+  return json_response({{"entries", stats.entries},
+                        {"partitions", stats.partitions},
+                        {"vectors", stats.vectors},
+                        {"exact_hits", stats.exact_hits},
+                        {"semantic_hits", stats.semantic_hits},
+                        {"misses", stats.misses},
+                        {"stored", stats.stored},
+                        {"store_failures", stats.store_failures},
+                        {"expired", stats.expired},
+                        {"evicted", stats.evicted},
+                        {"invalidated", stats.invalidated},
+                        {"corrupt", stats.corrupt}});
+}
+
+HttpResponse AdminHandler::entries(const HttpRequest& request) const {
+  const std::size_t offset = query_number(request.query, "offset", 0, SIZE_MAX);
+  const std::size_t limit = query_number(request.query, "limit", 50, 1000);
+  json list = json::array();
+  for (const auto& entry : services_.cache->entries(offset, limit)) list.push_back(entry_json(*entry, false));
+  return json_response({{"entries", std::move(list)}, {"offset", offset}, {"total", services_.cache->stats().entries}});
+}
+
+HttpResponse AdminHandler::entry(const HttpRequest& request, std::string_view id) {
+  const ApiError missing = ApiError::not_found("There is no such entry.");
+  if (request.method == "DELETE") {
+    if (!services_.cache->erase(std::string(id))) return error_response(missing);
+    return {200, R"({"deleted":true})", "", "application/json", false};
+  }
+  if (request.method != "GET" && request.method != "HEAD") return method_not_allowed("GET, HEAD, DELETE");
+  const auto entry = services_.cache->entry(std::string(id));
+  return entry ? json_response(entry_json(*entry, true)) : error_response(missing);
+}
+
+HttpResponse AdminHandler::invalidate(const HttpRequest& request) {
+  const auto what = read_invalidation(request.body);
+  if (!what) return error_response(what.error());
+  const std::uint64_t answers = services_.cache->invalidate(*what);
+  std::uint64_t blocks = 0;
+  if (!what->documents.empty()) {
+    for (const auto& model : services_.models->all()) blocks += model.backend->invalidate(what->documents);
+  }
+  return json_response({{"answers", answers}, {"kv_blocks", blocks}});
+}
+
+HttpResponse AdminHandler::front_page() const {
+  HttpResponse response;
+  response.content_type = kPlain;
+  response.body = "Kvasir " KVASIR_VERSION "\n\nmodels:\n";
+  for (const auto& model : services_.models->all()) response.body += "  " + model.name + "\n";
+  response.body +=
+      "\nGET    /metrics\nGET    /admin/config\nGET    /admin/cache/stats\nGET    "
+      "/admin/cache/entries?offset=0&limit=50\n"
+      "GET    /admin/cache/entries/{id}\nDELETE /admin/cache/entries/{id}\nPOST   /admin/cache/invalidate\n"
+      "POST   /admin/drain\n";
+  return response;
+}
+
+}  // namespace kvasir::gateway

@@ -1,0 +1,38 @@
+// The admin listener: metrics, cache statistics and invalidation, configuration, drain (interface.md, "Admin API").
+#pragma once
+
+#include "gateway/api_handler.hpp"
+
+#include <functional>
+#include <string>
+
+#include <boost/asio/thread_pool.hpp>
+
+namespace kvasir::gateway {
+
+class AdminHandler final : public HttpHandler {
+ public:
+  // `config`: the effective configuration, secrets masked. `drain` asks the process to finish what runs and to end.
+  AdminHandler(const Services& services, std::string config, std::function<void()> drain)
+      : services_(services), config_(std::move(config)), drain_(std::move(drain)), worker_(1) {}
+  // Before the I/O threads go.
+  void stop();
+
+  Task<void> handle(HttpExchange& exchange) override;
+
+ private:
+  HttpResponse answer(const HttpRequest& request);
+  HttpResponse metrics() const;
+  HttpResponse cache_stats() const;
+  HttpResponse entries(const HttpRequest& request) const;
+  HttpResponse entry(const HttpRequest& request, std::string_view id);
+  HttpResponse invalidate(const HttpRequest& request);
+  HttpResponse front_page() const;
+
+  Services services_;
+  std::string config_;
+  std::function<void()> drain_;
+  asio::thread_pool worker_;  // invalidation waits for the store and the engine
+};
+
+}  // namespace kvasir::gateway

@@ -1,0 +1,48 @@
+// The public listener: finds the endpoint, checks the key, keeps the record of every request.
+#pragma once
+
+#include "gateway/chat_endpoint.hpp"
+#include "gateway/http_connection.hpp"
+#include "gateway/key_ring.hpp"
+#include "gateway/metrics.hpp"
+#include "gateway/model_table.hpp"
+#include "gateway/request_log.hpp"
+#include "gateway/server_state.hpp"
+
+namespace kvasir::gateway {
+
+// What handlers share. All must outlive them.
+struct Services {
+  ServerState* state = nullptr;
+  KeyRing* keys = nullptr;
+  ModelTable* models = nullptr;
+  ChatService* chat = nullptr;
+  cache::ResponseCache* cache = nullptr;
+  Metrics* metrics = nullptr;
+  RequestLog* log = nullptr;
+};
+
+class ApiHandler final : public HttpHandler {
+ public:
+  explicit ApiHandler(const Services& services)
+      : services_(services), chat_(*services.chat, *services.metrics), created_(new_delivery(false).created) {}
+
+  Task<void> handle(HttpExchange& exchange) override;
+
+ private:
+  Task<void> chat(HttpExchange& exchange, RequestRecord& record);
+  HttpResponse health(const HttpRequest& request) const;
+  HttpResponse models(const HttpRequest& request) const;
+  HttpResponse model(std::string_view name) const;
+  void append_model(std::string& out, std::string_view name) const;
+
+  Services services_;
+  ChatEndpoint chat_;
+  std::int64_t created_;
+};
+
+// Shared by the listeners.
+HttpResponse error_response(const ApiError& error);
+HttpResponse method_not_allowed(std::string_view allowed);
+
+}  // namespace kvasir::gateway

@@ -1,0 +1,38 @@
+// Who computes an answer: the engine in this process, or an upstream server.
+#pragma once
+
+#include "gateway/api_error.hpp"
+#include "gateway/asio.hpp"
+#include "gateway/chat_request.hpp"
+#include "gateway/in_flight.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace kvasir::gateway {
+
+struct BackendCall {
+  std::shared_ptr<const ChatRequest> request;
+  rag::Prompt prompt;
+  std::string tenant;
+  std::string request_id;
+};
+
+// Any thread.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // What this backend cannot honour in a request.
+  virtual std::optional<ApiError> check(const ChatRequest& request) const = 0;
+  // Computes and tells `flight`: started, deltas, then finish or fail. Returns at once. `executor` belongs to the I/O
+  // thread of the call; work that needs a thread's sockets runs there.
+  virtual void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) = 0;
+  // Forgets the KV of these documents. Returns blocks removed.
+  virtual std::uint64_t invalidate(const std::vector<std::string>& /*document_keys*/) { return 0; }
+  virtual std::optional<engine::EngineStats> engine_stats() const { return std::nullopt; }
+  // Before the I/O threads go: gives up what lives on them.
+  virtual void close() {}
+};
+
+}  // namespace kvasir::gateway

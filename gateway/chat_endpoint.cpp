@@ -1,0 +1,257 @@
+#include "gateway/chat_endpoint.hpp"
+
+#include "gateway/json_text.hpp"
+#include "gateway/openai_request.hpp"
+
+#include <cmath>
+
+namespace kvasir::gateway {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// An answer's end waits for its entry to be durable, but not for ever: a disk that hangs must not hang clients.
+constexpr auto kStorePatience = std::chrono::seconds(2);
+constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
+
+void append_cache_headers(std::string& headers, const ChatOutcome& outcome, bool with_entry) {
+  if (outcome.reason.empty()) return;  // refused before the cache was asked
+  append_header(headers, "x-kvasir-cache", to_string(outcome.tier));
+  if (outcome.similarity) {
+    std::string similarity;
+    append_number(similarity, static_cast<double>(std::round(*outcome.similarity * 1e4F)) / 1e4);
+    append_header(headers, "x-kvasir-similarity", similarity);
+  }
+  if (with_entry && !outcome.entry_id.empty()) append_header(headers, "x-kvasir-cache-entry", outcome.entry_id);
+  append_header(headers, "x-kvasir-cache-reason", outcome.reason);
+}
+
+}  // namespace
+
+// One request on its way through the endpoint.
+struct ChatEndpoint::Turn {
+  HttpExchange* exchange = nullptr;
+  Caller* caller = nullptr;
+  RequestRecord* record = nullptr;
+  SteadyClock::time_point begin = SteadyClock::now();
+  std::shared_ptr<ChatRequest> request;
+  ChatOutcome outcome;
+
+  void first_byte() {
+    if (record->first_byte.count() == 0) record->first_byte = elapsed();
+  }
+  std::chrono::microseconds elapsed() const {
+    return std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - begin);
+  }
+};
+
+Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
+  Turn turn;
+  turn.exchange = &exchange;
+  turn.caller = &caller;
+  turn.record = &record;
+  auto parsed = parse_chat_request(std::move(exchange.request().body));
+  if (!parsed) {
+    co_await fail(turn, parsed.error());
+    co_return;
+  }
+  turn.request = std::make_shared<ChatRequest>(std::move(*parsed));
+  record.model = turn.request->model;
+  record.stream = turn.request->stream;
+  ChatCall call{turn.request, CacheDirectives::parse(exchange.request().cache_control), caller.tenant, record.id};
+  turn.outcome = co_await service_->answer(std::move(call), exchange.executor());
+  record.tier = turn.outcome.tier;
+  record.reason = turn.outcome.reason;
+  record.entry = turn.outcome.entry_id;
+  if (turn.outcome.error) {
+    co_await fail(turn, *turn.outcome.error);
+  } else if (turn.outcome.entry) {
+    co_await replay(turn);
+  } else if (turn.request->stream) {
+    co_await wait_stream(turn);
+  } else {
+    co_await wait_plain(turn);
+  }
+  record.total = turn.elapsed();
+}
+
+Task<void> ChatEndpoint::fail(Turn& turn, const ApiError& error) {
+  HttpResponse response{error.status, error.body(), "", "application/json", false};
+  append_cache_headers(response.headers, turn.outcome, false);
+  if (error.retry_after_seconds > 0) {
+    append_header(response.headers, "retry-after", std::to_string(error.retry_after_seconds));
+  }
+  turn.record->status = error.status;
+  turn.record->error = error.code.empty() ? error.type : error.code;
+  turn.record->total = turn.elapsed();
+  co_await turn.exchange->send(std::move(response));
+}
+
+void ChatEndpoint::note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine) {
+  turn.record->prompt_tokens = answer.prompt_tokens;
+  turn.record->completion_tokens = answer.completion_tokens;
+  if (engine != nullptr) turn.record->cached_tokens = engine->reused_tokens;
+  turn.caller->tokens.charge(answer.prompt_tokens + answer.completion_tokens);
+}
+
+// A hit is there as a whole, so that even a stream is one write.
+Task<void> ChatEndpoint::replay(Turn& turn) {
+  const cache::Answer& answer = turn.outcome.entry->answer;
+  HttpResponse response;
+  response.headers.reserve(256);
+  append_cache_headers(response.headers, turn.outcome, true);
+  if (turn.request->stream) {
+    const ChunkWriter writer(new_delivery(true), answer.model, answer.system_fingerprint, turn.request->include_usage);
+    writer.replay(response.body, answer, nullptr);
+    response.body += kStreamEnd;
+    response.content_type = kEventStream;
+    append_header(response.headers, "cache-control", "no-cache");
+  } else {
+    append_completion(response.body, new_delivery(true), answer);
+  }
+  note_usage(turn, answer, nullptr);
+  turn.first_byte();
+  turn.record->status = 200;
+  const bool sent = co_await turn.exchange->send(std::move(response));
+  if (!sent) turn.record->status = 499;
+}
+
+Task<void> ChatEndpoint::wait_plain(Turn& turn) {
+  FlightClient& client = *turn.outcome.client;
+  turn.exchange->watch([&client] { client.hang_up(); });
+  auto deadline = SteadyClock::time_point::max();
+  FlightNews news;
+  while (news.phase != FlightPhase::settled) {
+    news = co_await client.next(deadline);
+    if (news.hung_up) {
+      turn.record->status = 499;
+      co_return;
+    }
+    if (news.phase == FlightPhase::failed) {
+      turn.exchange->stop_watching();
+      co_await fail(turn, client.error());
+      co_return;
+    }
+    if (news.timed_out) {
+      metrics_->store_timed_out();
+      break;
+    }
+    if (news.phase == FlightPhase::finished) deadline = SteadyClock::now() + kStorePatience;
+  }
+  turn.exchange->stop_watching();
+  const FlightResult& result = client.result();
+  HttpResponse response;
+  append_cache_headers(response.headers, turn.outcome, news.stored);
+  Delivery delivery = new_delivery(false);
+  delivery.engine = result.engine ? &*result.engine : nullptr;
+  if (result.raw_body.empty()) {
+    append_completion(response.body, delivery, result.answer);
+  } else {
+    response.body = with_cached_false(result.raw_body);
+  }
+  note_usage(turn, result.answer, delivery.engine);
+  turn.first_byte();
+  turn.record->status = 200;
+  const bool sent = co_await turn.exchange->send(std::move(response));
+  if (!sent) turn.record->status = 499;
+}
+
+namespace {
+
+// The client's side of a stream: what to write for what the flight has.
+class StreamView {
+ public:
+  StreamView(bool include_usage, std::string model)
+      : model_(std::move(model)),
+        include_usage_(include_usage),
+        writer_(new_delivery(false), model_, kEngineFingerprint, include_usage) {}
+
+  void append(std::string& out, const FlightDelta& delta) {
+    if (delta.raw.empty()) {
+      begin(out);
+      writer_.delta(out, 0, delta.content, delta.logprobs);
+      return;
+    }
+    raw_ = true;
+    if (delta.usage_only && !include_usage_) return;
+    out.append("data: ").append(with_cached_false(delta.raw)).append("\n\n");
+  }
+
+  // All that is missing at the end, [DONE] included.
+  void append_end(std::string& out, const FlightResult& result) {
+    const engine::GenerateSummary* engine = result.engine ? &*result.engine : nullptr;
+    if (!raw_ && !begun_) {
+      const ChunkWriter whole(new_delivery(false), result.answer.model, result.answer.system_fingerprint,
+                              include_usage_);
+      whole.replay(out, result.answer, engine);
+    } else if (!raw_) {
+      writer_.finish(out, 0, result.answer.choices[0].finish_reason, engine);
+      writer_.usage(out, result.answer, engine);
+    }
+    out += kStreamEnd;
+  }
+
+ private:
+  void begin(std::string& out) {
+    if (!std::exchange(begun_, true)) writer_.role(out, 0);
+  }
+
+  std::string model_;
+  bool include_usage_;
+  ChunkWriter writer_;
+  bool begun_ = false;
+  bool raw_ = false;
+};
+
+}  // namespace
+
+Task<void> ChatEndpoint::wait_stream(Turn& turn) {
+  FlightClient& client = *turn.outcome.client;
+  HttpExchange& exchange = *turn.exchange;
+  StreamView view(turn.request->include_usage, turn.request->model);
+  exchange.watch([&client] { client.hang_up(); });
+  auto deadline = SteadyClock::time_point::max();
+  bool begun = false;
+  turn.record->status = 499;  // unless the end is reached
+  FlightNews news;
+  while (news.phase != FlightPhase::settled && !news.timed_out) {
+    news = co_await client.next(deadline);
+    if (news.hung_up) co_return;
+    if (news.phase == FlightPhase::failed && !begun) {
+      exchange.stop_watching();
+      co_await fail(turn, client.error());
+      co_return;
+    }
+    if (!begun) {
+      std::string headers;
+      append_cache_headers(headers, turn.outcome, true);
+      append_header(headers, "cache-control", "no-cache");
+      begun = true;
+      turn.first_byte();
+      if (!co_await exchange.begin_stream(std::move(headers), kEventStream)) co_return;
+    }
+    std::string out;
+    for (const FlightDelta* delta : news.deltas) view.append(out, *delta);
+    if (news.phase == FlightPhase::failed) {
+      turn.record->status = client.error().status;
+      turn.record->error = client.error().code;
+      out.append("data: ").append(client.error().body()).append("\n\n");
+      co_await exchange.write(std::move(out));
+      co_await exchange.abort();
+      co_return;
+    }
+    if (news.phase == FlightPhase::settled || news.timed_out) view.append_end(out, client.result());
+    if (!co_await exchange.write(std::move(out))) co_return;
+    if (news.phase == FlightPhase::finished && deadline == SteadyClock::time_point::max()) {
+      deadline = SteadyClock::now() + kStorePatience;
+    }
+  }
+  exchange.stop_watching();
+  if (news.timed_out) metrics_->store_timed_out();
+  const FlightResult& result = client.result();
+  note_usage(turn, result.answer, result.engine ? &*result.engine : nullptr);
+  const bool ended = co_await exchange.end_stream();
+  if (ended) turn.record->status = 200;
+}
+
+}  // namespace kvasir::gateway

@@ -1,0 +1,66 @@
+// A chat completion request as plain values: checked, and nothing behind this sees JSON.
+#pragma once
+
+#include "rag/prompt.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvasir::gateway {
+
+struct ChatRequest {
+  std::string model;
+  std::vector<rag::Message> messages;
+  std::vector<rag::Document> documents;  // of the `documents` field
+
+  bool stream = false;
+  bool include_usage = false;  // stream_options.include_usage
+
+  double temperature = 1.0;
+  double top_p = 1.0;
+  double frequency_penalty = 0.0;
+  double presence_penalty = 0.0;
+  int top_k = 0;
+  int n = 1;
+  int max_tokens = 0;  // 0: no limit; max_completion_tokens wins over max_tokens
+  std::optional<std::int64_t> seed;
+  std::vector<std::string> stop;
+  std::vector<std::pair<std::int32_t, float>> logit_bias;  // by token, ascending
+  bool logprobs = false;
+  int top_logprobs = 0;
+
+  std::string user;
+  bool prompt_cache = true;
+  std::optional<std::chrono::seconds> cache_ttl;
+  std::vector<std::string> cache_tags;
+  bool user_scope = false;  // cache_scope: "user"
+
+  // JSON with sorted keys, empty if absent. `tools` holds whatever calls functions; `extra` fields that are not ours
+  // but may change an upstream's answer, and the messages themselves when they are more than text.
+  std::string tools;
+  std::string response_format;
+  std::string extra;
+  bool text_only = true;  // every message is plain text
+
+  // Fields that an engine here cannot honour: first name and the sentence for the caller.
+  std::optional<std::pair<std::string, std::string>> not_for_engine;
+
+  std::string body;  // as received
+};
+
+// Cache-Control of a request (RFC 9111, section 5.2.1).
+struct CacheDirectives {
+  bool no_cache = false;        // do not read
+  bool no_store = false;        // neither read nor store
+  bool only_if_cached = false;  // 504 on a miss
+  std::optional<std::chrono::seconds> max_age;
+
+  static CacheDirectives parse(std::string_view header);
+};
+
+}  // namespace kvasir::gateway

@@ -1,0 +1,247 @@
+#include "gateway/config.hpp"
+
+#include "gateway/config_section.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace kvasir::gateway {
+namespace {
+
+void read_server(ConfigSection section, ServerSettings& server) {
+  section.read("listen", server.listen);
+  section.read("admin", server.admin);
+  section.read("threads", server.threads, 1, 256);
+  section.read_bytes("max_body_bytes", server.max_body_bytes, 1024, 1ULL << 32);
+  std::uint64_t header_bytes = server.max_header_bytes;
+  section.read_bytes("max_header_bytes", header_bytes, 1024, 1ULL << 20);
+  server.max_header_bytes = static_cast<std::uint32_t>(header_bytes);
+  section.read("header_timeout", server.header_timeout);
+  section.read("body_timeout", server.body_timeout);
+  section.read("idle_timeout", server.idle_timeout);
+  section.read("write_timeout", server.write_timeout);
+  section.read("drain_timeout", server.drain_timeout);
+  section.read("log_requests", server.log_requests);
+  section.not_available("cors_origins");
+  section.not_available("tls");
+  section.finish();
+}
+
+bool is_sha256(const std::string& text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+void read_keys(ConfigSection auth, std::vector<KeySettings>& keys) {
+  for (ConfigSection& item : auth.list("keys")) {
+    KeySettings key;
+    item.read("name", key.name);
+    item.read("sha256", key.sha256);
+    item.read("tenant", key.tenant);
+    item.read("requests_per_minute", key.requests_per_minute, 0, 1'000'000'000);
+    item.read("tokens_per_minute", key.tokens_per_minute, 0, 1'000'000'000);
+    item.finish();
+    if (!is_sha256(key.sha256)) {
+      item.error(item.mark("sha256"), "sha256 must be 64 lower-case hexadecimal digits: printf %s KEY | sha256sum");
+    }
+    keys.push_back(std::move(key));
+  }
+  auth.finish();
+}
+
+engine::EngineSettings read_engine(ConfigSection section) {
+  engine::EngineSettings engine;
+  section.read("gguf", engine.gguf);
+  section.read_word("device", {"auto", "cpu"}, {"cuda"});
+  section.read_word("kv_type", {"f16"}, {"int8", "int4"});
+  section.read_bytes("kv_memory", engine.kv_memory, 1ULL << 20, 1ULL << 44);
+  section.read("max_sequences", engine.max_sequences, 1, 4096);
+  section.read("max_queue", engine.max_queue, 0, 1'000'000);
+  section.read("max_context", engine.max_context, 0, 1 << 24);
+  section.read("step_tokens", engine.step_tokens, 16, 1 << 16);
+  section.read("threads", engine.threads, 0, 1024);
+  section.finish();
+  if (engine.gguf.empty()) section.error(section.mark(), "engine needs gguf: the path of a model file");
+  return engine;
+}
+
+UpstreamSettings read_upstream(ConfigSection section) {
+  UpstreamSettings upstream;
+  section.read("base_url", upstream.base_url);
+  section.read("api_key", upstream.api_key);
+  section.read("model", upstream.model);
+  section.read("timeout", upstream.timeout);
+  section.finish();
+  while (upstream.base_url.ends_with('/')) upstream.base_url.pop_back();
+  if (!upstream.base_url.starts_with("http://") && !upstream.base_url.starts_with("https://")) {
+    section.error(section.mark("base_url"), "upstream needs base_url: http://HOST:PORT/v1 or https://HOST/v1");
+  }
+  return upstream;
+}
+
+void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
+  for (ConfigSection& item : root.list("models")) {
+    ModelSettings model;
+    item.read("name", model.name);
+    ConfigSection engine = item.section("engine");
+    ConfigSection upstream = item.section("upstream");
+    item.finish();
+    if (model.name.empty()) item.error(item.mark(), "a model needs a name");
+    const bool twice =
+        std::any_of(models.begin(), models.end(), [&](const ModelSettings& other) { return other.name == model.name; });
+    if (twice) item.error(item.mark("name"), "model '" + model.name + "' is given twice");
+    if (engine.present() == upstream.present()) {
+      item.error(item.mark(), "model '" + model.name + "' needs either engine or upstream");
+    } else if (engine.present()) {
+      model.engine = read_engine(engine);
+    } else {
+      model.upstream = read_upstream(upstream);
+    }
+    models.push_back(std::move(model));
+  }
+}
+
+void read_cache(ConfigSection section, cache::CacheSettings& cache) {
+  ConfigSection exact = section.section("exact");
+  exact.read("enabled", cache.exact);
+  exact.finish();
+  ConfigSection semantic = section.section("semantic");
+  semantic.read("enabled", cache.semantic);
+  semantic.read("threshold", cache.threshold, -1.0F, 1.0F);
+  const std::string policy = semantic.read_word("policy", {"guarded", "threshold"}, {"bounded"});
+  if (!policy.empty()) cache.guards = policy == "guarded";
+  float max_error_rate = 0.01F;  // speaks to the policy `bounded` only
+  semantic.read("max_error_rate", max_error_rate, 0.0F, 1.0F);
+  semantic.finish();
+  section.read("ttl", cache.ttl);
+  ConfigSection store = section.section("store");
+  store.read_word("kind", {"embedded"}, {"redis"});
+  store.read("path", cache.path);
+  store.not_available("url");
+  store.finish();
+  int entries = static_cast<int>(cache.max_entries);
+  section.read("max_entries", entries, 1, 1'000'000'000);
+  cache.max_entries = static_cast<std::size_t>(entries);
+  section.finish();
+}
+
+void check_whole(const ConfigSection& root, const Settings& settings) {
+  if (settings.models.empty()) {
+    root.error(root.mark("models"), "no model is configured; give at least one under models");
+  }
+  const bool known = std::any_of(settings.models.begin(), settings.models.end(),
+                                 [&](const ModelSettings& model) { return model.name == settings.default_model; });
+  if (!settings.default_model.empty() && !known) {
+    root.error(root.mark("default_model"), "default_model '" + settings.default_model + "' is none of the models");
+  }
+  for (const ListenAddress* address : {&settings.server.listen, &settings.server.admin}) {
+    if (settings.keys.empty() && !address->loopback()) {
+      root.error(root.mark("server"), "without keys under auth the gateway listens on loopback only, not on " +
+                                          address->text() + "; add a key or listen on 127.0.0.1");
+    }
+  }
+}
+
+void read_root(ConfigSection& root, Settings& settings) {
+  read_server(root.section("server"), settings.server);
+  read_keys(root.section("auth"), settings.keys);
+  read_models(root, settings.models);
+  root.read("default_model", settings.default_model);
+  ConfigSection embedding = root.section("embedding");
+  embedding.read("model", settings.embedding_model);
+  embedding.not_available("upstream");
+  embedding.finish();
+  read_cache(root.section("cache"), settings.cache);
+  root.finish();
+  check_whole(root, settings);
+}
+
+// Models that deploy/run.sh has fetched: the default of whoever has no file.
+void add_found_models(const std::string& folder, Settings& settings) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".gguf") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) {
+    engine::EngineSettings engine;
+    engine.gguf = file.string();
+    settings.models.push_back({file.stem().string(), std::move(engine), std::nullopt});
+  }
+  if (!settings.models.empty()) settings.default_model = settings.models.front().name;
+  const fs::path embedder = fs::path(folder) / "all-minilm-l6-v2";
+  if (fs::exists(embedder / "model.safetensors", ignored)) settings.embedding_model = embedder.string();
+}
+
+}  // namespace
+
+std::string ConfigError::text() const {
+  if (line == 0) return file.empty() ? message : file + ": " + message;
+  return file + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + message;
+}
+
+Environment process_environment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+  };
+}
+
+Config parse_config(std::string_view text, const std::string& file, const Environment& environment) {
+  Config config;
+  const ConfigSource source{file, &environment, &config.errors};
+  try {
+    const YAML::Node node = YAML::Load(std::string(text));
+    ConfigSection root(source, node, "");
+    read_root(root, config.settings);
+  } catch (const YAML::Exception& problem) {
+    source.error(problem.mark, problem.msg);
+  }
+  return config;
+}
+
+Config load_config(const std::string& path, const Environment& environment) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    Config config;
+    config.errors.push_back({path, 0, 0, "cannot be read"});
+    return config;
+  }
+  return parse_config(text.str(), path, environment);
+}
+
+Config default_config(const Environment& environment) {
+  Config config;
+  const ConfigSource source{"", &environment, &config.errors};
+  const std::string folder = model_folder(environment);
+  add_found_models(folder, config.settings);
+  if (config.settings.models.empty()) {
+    config.errors.push_back(
+        {"", 0, 0, "no kvasir.yaml here and no model in " + folder + "; run deploy/run.sh once or give --config FILE"});
+    return config;
+  }
+  ConfigSection root(source, YAML::Node(YAML::NodeType::Undefined), "");
+  // Models were found, not read; everything else takes its environment variables as usual.
+  Settings found = config.settings;
+  read_server(root.section("server"), found.server);
+  root.read("default_model", found.default_model);
+  root.section("embedding").read("model", found.embedding_model);
+  read_cache(root.section("cache"), found.cache);
+  check_whole(root, found);
+  config.settings = std::move(found);
+  return config;
+}
+
+std::string model_folder(const Environment& environment) {
+  const auto set = [&](const char* name) { return environment(name).value_or(""); };
+  if (const auto models = set("KVASIR_MODELS"); !models.empty()) return models;
+  if (const auto cache = set("XDG_CACHE_HOME"); !cache.empty()) return cache + "/kvasir/models";
+  return set("HOME") + "/.cache/kvasir/models";
+}
+
+}  // namespace kvasir::gateway

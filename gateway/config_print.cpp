@@ -1,0 +1,110 @@
+#include "gateway/config.hpp"
+#include "gateway/config_values.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+namespace kvasir::gateway {
+namespace {
+
+constexpr const char* kMasked = "********";
+
+void print_server(YAML::Emitter& out, const ServerSettings& server) {
+  out << YAML::Key << "server" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "listen" << YAML::Value << server.listen.text();
+  out << YAML::Key << "admin" << YAML::Value << server.admin.text();
+  out << YAML::Key << "threads" << YAML::Value << server.threads;
+  out << YAML::Key << "max_body_bytes" << YAML::Value << print_bytes(server.max_body_bytes);
+  out << YAML::Key << "max_header_bytes" << YAML::Value << print_bytes(server.max_header_bytes);
+  out << YAML::Key << "header_timeout" << YAML::Value << print_duration(server.header_timeout);
+  out << YAML::Key << "body_timeout" << YAML::Value << print_duration(server.body_timeout);
+  out << YAML::Key << "idle_timeout" << YAML::Value << print_duration(server.idle_timeout);
+  out << YAML::Key << "write_timeout" << YAML::Value << print_duration(server.write_timeout);
+  out << YAML::Key << "drain_timeout" << YAML::Value << print_duration(server.drain_timeout);
+  out << YAML::Key << "log_requests" << YAML::Value << server.log_requests;
+  out << YAML::EndMap;
+}
+
+void print_keys(YAML::Emitter& out, const std::vector<KeySettings>& keys) {
+  out << YAML::Key << "auth" << YAML::Value << YAML::BeginMap << YAML::Key << "keys" << YAML::Value << YAML::BeginSeq;
+  for (const KeySettings& key : keys) {
+    out << YAML::BeginMap;
+    out << YAML::Key << "name" << YAML::Value << key.name;
+    out << YAML::Key << "sha256" << YAML::Value << kMasked;
+    out << YAML::Key << "tenant" << YAML::Value << key.tenant;
+    out << YAML::Key << "requests_per_minute" << YAML::Value << key.requests_per_minute;
+    out << YAML::Key << "tokens_per_minute" << YAML::Value << key.tokens_per_minute;
+    out << YAML::EndMap;
+  }
+  out << YAML::EndSeq << YAML::EndMap;
+}
+
+void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
+  out << YAML::Key << "engine" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "gguf" << YAML::Value << engine.gguf;
+  out << YAML::Key << "device" << YAML::Value << "auto";
+  out << YAML::Key << "kv_type" << YAML::Value << "f16";
+  out << YAML::Key << "kv_memory" << YAML::Value << print_bytes(engine.kv_memory);
+  out << YAML::Key << "max_sequences" << YAML::Value << engine.max_sequences;
+  out << YAML::Key << "max_queue" << YAML::Value << engine.max_queue;
+  out << YAML::Key << "max_context" << YAML::Value << engine.max_context;
+  out << YAML::Key << "step_tokens" << YAML::Value << engine.step_tokens;
+  out << YAML::Key << "threads" << YAML::Value << engine.threads;
+  out << YAML::EndMap;
+}
+
+void print_upstream(YAML::Emitter& out, const UpstreamSettings& upstream) {
+  out << YAML::Key << "upstream" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "base_url" << YAML::Value << upstream.base_url;
+  if (!upstream.api_key.empty()) out << YAML::Key << "api_key" << YAML::Value << kMasked;
+  out << YAML::Key << "model" << YAML::Value << upstream.model;
+  out << YAML::Key << "timeout" << YAML::Value << print_duration(upstream.timeout);
+  out << YAML::EndMap;
+}
+
+void print_models(YAML::Emitter& out, const std::vector<ModelSettings>& models) {
+  out << YAML::Key << "models" << YAML::Value << YAML::BeginSeq;
+  for (const ModelSettings& model : models) {
+    out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << model.name;
+    if (model.engine) print_engine(out, *model.engine);
+    if (model.upstream) print_upstream(out, *model.upstream);
+    out << YAML::EndMap;
+  }
+  out << YAML::EndSeq;
+}
+
+void print_cache(YAML::Emitter& out, const cache::CacheSettings& cache) {
+  out << YAML::Key << "cache" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "exact" << YAML::Value << YAML::Flow << YAML::BeginMap;
+  out << YAML::Key << "enabled" << YAML::Value << cache.exact << YAML::EndMap;
+  out << YAML::Key << "semantic" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "enabled" << YAML::Value << cache.semantic;
+  out << YAML::Key << "policy" << YAML::Value << (cache.guards ? "guarded" : "threshold");
+  out << YAML::Key << "threshold" << YAML::Value << cache.threshold;
+  out << YAML::EndMap;
+  out << YAML::Key << "ttl" << YAML::Value << print_duration(cache.ttl);
+  out << YAML::Key << "store" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "kind" << YAML::Value << "embedded";
+  out << YAML::Key << "path" << YAML::Value << cache.path;
+  out << YAML::EndMap;
+  out << YAML::Key << "max_entries" << YAML::Value << cache.max_entries;
+  out << YAML::EndMap;
+}
+
+}  // namespace
+
+std::string print_config(const Settings& settings) {
+  YAML::Emitter out;
+  out.SetFloatPrecision(6);
+  out << YAML::BeginMap;
+  print_server(out, settings.server);
+  print_keys(out, settings.keys);
+  print_models(out, settings.models);
+  out << YAML::Key << "default_model" << YAML::Value << settings.default_model;
+  out << YAML::Key << "embedding" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "model" << YAML::Value << settings.embedding_model << YAML::EndMap;
+  print_cache(out, settings.cache);
+  out << YAML::EndMap;
+  return std::string(out.c_str()) + "\n";
+}
+
+}  // namespace kvasir::gateway

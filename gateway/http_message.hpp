@@ -1,0 +1,37 @@
+// HTTP requests and responses as plain values.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace kvasir::gateway {
+
+struct HttpRequest {
+  std::string method;  // upper case
+  std::string path;    // without scheme, host and query
+  std::string query;   // behind the '?', or empty
+  std::string body;
+  std::string authorization;
+  std::string cache_control;
+  std::string id;  // x-request-id: the caller's if it is sane, else a new one
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string body;
+  std::string headers;  // whole lines, each with its CRLF
+  std::string_view content_type = "application/json";
+  bool close = false;  // end the connection after this answer
+};
+
+std::string_view status_text(int status);
+
+// True for 1 to 128 characters that are safe in headers and logs.
+bool sane_request_id(std::string_view id);
+// `prefix` and 32 random hexadecimal digits.
+std::string random_id(std::string_view prefix);
+
+// One "name: value" line. Control characters in the value are dropped, so that nothing can split a response.
+void append_header(std::string& headers, std::string_view name, std::string_view value);
+
+}  // namespace kvasir::gateway

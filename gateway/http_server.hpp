@@ -1,0 +1,53 @@
+// A listener: accepts on every I/O thread (SO_REUSEPORT) and runs a connection per client.
+#pragma once
+
+#include "gateway/asio.hpp"
+#include "gateway/http_connection.hpp"
+#include "gateway/io_threads.hpp"
+#include "gateway/settings.hpp"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kvasir::gateway {
+
+class HttpServer {
+ public:
+  // False, and one sentence in `error`, if another program listens on `address` already.
+  static bool is_free(const ListenAddress& address, std::string& error);
+  // Binds on the first `threads` I/O threads. On failure: null and one sentence in `error`. Nothing is accepted before
+  // start(). `io` and `handler` must outlive the server.
+  static std::unique_ptr<HttpServer> bind(IoThreads& io, std::size_t threads, const ListenAddress& address,
+                                          HttpHandler& handler, const HttpLimits& limits, std::string& error);
+
+  void start();
+  // No more connections, idle ones end, running requests go on. Any thread.
+  void stop_accepting();
+  // From now on a connection ends after its current request. Any thread.
+  void close_connections();
+
+  int requests_running() const { return requests_running_.load(std::memory_order_acquire); }
+  // With the port that the system chose if 0 was asked for.
+  const ListenAddress& address() const { return address_; }
+
+ private:
+  using Acceptor = asio::basic_socket_acceptor<Tcp, Executor>;
+  struct Lane {
+    explicit Lane(asio::io_context& context) : acceptor(context.get_executor()) {}
+    Acceptor acceptor;
+    ConnectionGroup group;
+  };
+
+  HttpServer() = default;
+  bool open_lane(IoThreads& io, std::size_t index, Tcp::endpoint& endpoint, std::string& error);
+  static Task<void> accept(Lane& lane);
+
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  ListenAddress address_;
+  std::atomic<int> requests_running_{0};
+  std::atomic<bool> closing_{false};
+};
+
+}  // namespace kvasir::gateway

@@ -1,0 +1,41 @@
+// The models that are served, by the name that clients use.
+#pragma once
+
+#include "gateway/backend.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvasir::gateway {
+
+class ModelTable {
+ public:
+  struct Model {
+    std::string name;
+    std::unique_ptr<Backend> backend;
+  };
+
+  ModelTable(std::vector<Model> models, std::string default_model)
+      : models_(std::move(models)), default_(std::move(default_model)) {}
+
+  // An empty name is the default model's. Null if unknown.
+  const Model* find(std::string_view name) const {
+    if (name.empty()) name = default_;
+    for (const Model& model : models_) {
+      if (model.name == name) return &model;
+    }
+    return nullptr;
+  }
+  const std::vector<Model>& all() const { return models_; }
+  void close() {
+    for (Model& model : models_) model.backend->close();
+  }
+
+ private:
+  std::vector<Model> models_;
+  std::string default_;
+};
+
+}  // namespace kvasir::gateway

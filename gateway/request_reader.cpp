@@ -1,0 +1,398 @@
+#include "gateway/request_reader.hpp"
+
+#include "gateway/json_text.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_map>
+
+#include <nlohmann/json.hpp>
+
+namespace kvasir::gateway {
+namespace {
+
+using Json = RequestReader::Json;
+using simdjson::dom::element_type;
+
+constexpr std::int64_t kMaxTokens = 1 << 30;
+
+std::string_view kind(Json value) {
+  switch (value.type()) {
+    case element_type::ARRAY:
+      return "an array";
+    case element_type::OBJECT:
+      return "an object";
+    case element_type::INT64:
+    case element_type::UINT64:
+      return "an integer";
+    case element_type::DOUBLE:
+      return "a number";
+    case element_type::STRING:
+      return "a string";
+    case element_type::BOOL:
+      return "a boolean";
+    case element_type::NULL_VALUE:
+      return "null";
+  }
+  return "a value";
+}
+
+std::string wrong_type(std::string_view name, std::string_view expected, Json value) {
+  std::string text = "Invalid type for '";
+  text.append(name)
+      .append("': expected ")
+      .append(expected)
+      .append(", but got ")
+      .append(kind(value))
+      .append(" instead.");
+  return text;
+}
+
+std::string out_of_range(std::string_view name, const std::string& range) {
+  return "Invalid value for '" + std::string(name) + "': must be " + range + ".";
+}
+
+std::string short_number(double number) {
+  std::string text;
+  append_number(text, number);
+  return text;
+}
+
+// An object of the collected fields, by name.
+std::string join_sorted(std::vector<std::pair<std::string, std::string>> fields) {
+  if (fields.empty()) return "";
+  std::sort(fields.begin(), fields.end());
+  std::string out = "{";
+  for (const auto& [name, value] : fields) {
+    if (out.size() > 1) out += ',';
+    append_json_string(out, name);
+    out += ':';
+    out += value;
+  }
+  return out + "}";
+}
+
+}  // namespace
+
+std::string canonical_json(Json value) {
+  return nlohmann::json::parse(simdjson::minify(value)).dump();
+}
+
+RequestReader::Handler RequestReader::handler_of(std::string_view name) {
+  using R = RequestReader;
+  static const std::unordered_map<std::string_view, Handler> handlers{
+      {"model", &R::model},
+      {"messages", &R::messages},
+      {"documents", &R::documents},
+      {"stream", &R::stream},
+      {"stream_options", &R::stream_options},
+      {"temperature", &R::temperature},
+      {"top_p", &R::top_p},
+      {"frequency_penalty", &R::penalty},
+      {"presence_penalty", &R::penalty},
+      {"top_k", &R::top_k},
+      {"n", &R::n},
+      {"max_tokens", &R::max_tokens},
+      {"max_completion_tokens", &R::max_tokens},
+      {"seed", &R::seed},
+      {"stop", &R::stop},
+      {"logit_bias", &R::logit_bias},
+      {"logprobs", &R::logprobs},
+      {"top_logprobs", &R::top_logprobs},
+      {"user", &R::user},
+      {"prompt_cache", &R::prompt_cache},
+      {"cache_ttl", &R::cache_ttl},
+      {"cache_tags", &R::cache_tags},
+      {"cache_scope", &R::cache_scope},
+      {"tools", &R::tools},
+      {"tool_choice", &R::tools},
+      {"parallel_tool_calls", &R::tools},
+      {"functions", &R::tools},
+      {"function_call", &R::tools},
+      {"response_format", &R::response_format},
+      {"metadata", &R::any_object},
+      {"store", &R::any_bool},
+      {"safety_identifier", &R::any_text},
+      {"service_tier", &R::any_text},
+      {"prompt_cache_key", &R::any_text},
+      {"prompt_cache_retention", &R::any_text},
+      {"verbosity", &R::changes_answer},
+      {"reasoning_effort", &R::changes_answer},
+      {"prediction", &R::any_object},
+      {"predict_options", &R::any_object},
+      {"cache_control", &R::ignored},
+      {"priority_tokens", &R::ignored},
+      {"context_window_strategy", &R::strategy},
+      {"cached_prompt_id", &R::engine_cannot},
+      {"cache_checksum", &R::engine_cannot},
+      {"modalities", &R::engine_cannot},
+      {"audio", &R::engine_cannot},
+      {"web_search_options", &R::engine_cannot},
+      {"min_p", &R::engine_cannot},
+      {"typical_p", &R::engine_cannot},
+      {"min_tokens", &R::engine_cannot},
+      {"repetition_penalty", &R::engine_cannot},
+      {"ignore_eos", &R::engine_cannot},
+      {"grammar", &R::engine_cannot},
+      {"guided_json", &R::engine_cannot},
+      {"guided_regex", &R::engine_cannot},
+      {"guided_choice", &R::engine_cannot},
+      {"guided_grammar", &R::engine_cannot},
+      {"chat_template", &R::engine_cannot},
+      {"chat_template_kwargs", &R::engine_cannot},
+  };
+  const auto found = handlers.find(name);
+  return found == handlers.end() ? &R::unknown : found->second;
+}
+
+std::optional<ApiError> RequestReader::read(simdjson::dom::object object) {
+  for (const auto field : object) {
+    // null means "not given" everywhere but in messages.
+    if (field.value.is_null() && field.key != "messages") continue;
+    if (!(this->*handler_of(field.key))(field.key, field.value)) return error_;
+  }
+  finish();
+  return error_;
+}
+
+bool RequestReader::finish() {
+  if (!has_messages_) return fail("Missing required parameter: 'messages'.", "messages");
+  if (has_stream_options_ && !request_->stream) {
+    return fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options");
+  }
+  if (has_top_logprobs_ && !request_->logprobs) {
+    return fail("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs");
+  }
+  request_->tools = join_sorted(std::move(tools_));
+  request_->extra = join_sorted(std::move(extra_));
+  return true;
+}
+
+bool RequestReader::fail(std::string message, std::string_view param) {
+  error_ = ApiError::invalid(std::move(message), std::string(param));
+  return false;
+}
+
+bool RequestReader::text(std::string_view name, Json value, std::string& target) {
+  std::string_view view;
+  if (value.get(view) != simdjson::SUCCESS) return fail(wrong_type(name, "a string", value), name);
+  target = view;
+  return true;
+}
+
+bool RequestReader::boolean(std::string_view name, Json value, bool& target) {
+  if (value.get(target) != simdjson::SUCCESS) return fail(wrong_type(name, "a boolean", value), name);
+  return true;
+}
+
+bool RequestReader::number(std::string_view name, Json value, double low, double high, double& target) {
+  if (value.get(target) != simdjson::SUCCESS) return fail(wrong_type(name, "a number", value), name);
+  if (target >= low && target <= high) return true;
+  return fail(out_of_range(name, "from " + short_number(low) + " to " + short_number(high)), name);
+}
+
+bool RequestReader::integer(std::string_view name, Json value, std::int64_t low, std::int64_t high,
+                            std::int64_t& target) {
+  if (value.get(target) != simdjson::SUCCESS) return fail(wrong_type(name, "an integer", value), name);
+  if (target >= low && target <= high) return true;
+  return fail(out_of_range(name, "from " + std::to_string(low) + " to " + std::to_string(high)), name);
+}
+
+void RequestReader::refuse_for_engine(std::string_view name, std::string why) {
+  if (!request_->not_for_engine) request_->not_for_engine.emplace(std::string(name), std::move(why));
+}
+
+void RequestReader::add_extra(std::string_view name, Json value) {
+  extra_.emplace_back(std::string(name), canonical_json(value));
+}
+
+bool RequestReader::model(std::string_view name, Json value) {
+  return text(name, value, request_->model);
+}
+
+bool RequestReader::stream(std::string_view name, Json value) {
+  return boolean(name, value, request_->stream);
+}
+
+bool RequestReader::stream_options(std::string_view name, Json value) {
+  has_stream_options_ = true;
+  if (!value.is_object()) return fail(wrong_type(name, "an object", value), name);
+  Json include;
+  if (value["include_usage"].get(include) != simdjson::SUCCESS || include.is_null()) return true;
+  return boolean("stream_options.include_usage", include, request_->include_usage);
+}
+
+bool RequestReader::temperature(std::string_view name, Json value) {
+  return number(name, value, 0.0, 2.0, request_->temperature);
+}
+
+bool RequestReader::top_p(std::string_view name, Json value) {
+  return number(name, value, 0.0, 1.0, request_->top_p);
+}
+
+bool RequestReader::penalty(std::string_view name, Json value) {
+  const bool presence = name == "presence_penalty";
+  return number(name, value, -2.0, 2.0, presence ? request_->presence_penalty : request_->frequency_penalty);
+}
+
+bool RequestReader::top_k(std::string_view name, Json value) {
+  std::int64_t top_k = 0;
+  if (!integer(name, value, -1, 1'000'000, top_k)) return false;
+  request_->top_k = static_cast<int>(std::max<std::int64_t>(top_k, 0));
+  add_extra(name, value);
+  return true;
+}
+
+bool RequestReader::n(std::string_view name, Json value) {
+  std::int64_t n = 1;
+  if (!integer(name, value, 1, 128, n)) return false;
+  request_->n = static_cast<int>(n);
+  if (n > 1) refuse_for_engine(name, "models served in this process give one choice a request; send n = 1");
+  return true;
+}
+
+bool RequestReader::max_tokens(std::string_view name, Json value) {
+  std::int64_t limit = 0;
+  if (!integer(name, value, 1, kMaxTokens, limit)) return false;
+  const bool newer = name == "max_completion_tokens";
+  if (newer || !has_completion_limit_) request_->max_tokens = static_cast<int>(limit);
+  has_completion_limit_ = has_completion_limit_ || newer;
+  return true;
+}
+
+bool RequestReader::seed(std::string_view name, Json value) {
+  std::int64_t seed = 0;
+  if (!integer(name, value, INT64_MIN, INT64_MAX, seed)) return false;
+  request_->seed = seed;
+  return true;
+}
+
+bool RequestReader::stop(std::string_view name, Json value) {
+  if (value.is_string()) {
+    std::string one;
+    text(name, value, one);
+    if (!one.empty()) request_->stop.push_back(std::move(one));
+    return true;
+  }
+  simdjson::dom::array list;
+  if (value.get(list) != simdjson::SUCCESS)
+    return fail(wrong_type(name, "a string or an array of strings", value), name);
+  if (list.size() > 4) return fail(out_of_range(name, "at most 4 sequences"), name);
+  for (const Json item : list) {
+    std::string one;
+    if (!text(name, item, one)) return false;
+    if (!one.empty()) request_->stop.push_back(std::move(one));
+  }
+  return true;
+}
+
+bool RequestReader::logit_bias(std::string_view name, Json value) {
+  simdjson::dom::object object;
+  if (value.get(object) != simdjson::SUCCESS) return fail(wrong_type(name, "an object", value), name);
+  for (const auto field : object) {
+    std::int32_t token = 0;
+    const auto [end, bad] = std::from_chars(field.key.data(), field.key.data() + field.key.size(), token);
+    if (bad != std::errc{} || end != field.key.data() + field.key.size() || token < 0) {
+      return fail(out_of_range(name, "keyed by token ids"), name);
+    }
+    double bias = 0;
+    if (!number(name, field.value, -100, 100, bias)) return false;
+    request_->logit_bias.emplace_back(token, static_cast<float>(bias));
+  }
+  std::sort(request_->logit_bias.begin(), request_->logit_bias.end());
+  return true;
+}
+
+bool RequestReader::logprobs(std::string_view name, Json value) {
+  return boolean(name, value, request_->logprobs);
+}
+
+bool RequestReader::top_logprobs(std::string_view name, Json value) {
+  std::int64_t count = 0;
+  if (!integer(name, value, 0, 20, count)) return false;
+  request_->top_logprobs = static_cast<int>(count);
+  has_top_logprobs_ = true;
+  return true;
+}
+
+bool RequestReader::user(std::string_view name, Json value) {
+  return text(name, value, request_->user);
+}
+
+bool RequestReader::prompt_cache(std::string_view name, Json value) {
+  return boolean(name, value, request_->prompt_cache);
+}
+
+bool RequestReader::tools(std::string_view name, Json value) {
+  const bool list = name == "tools" || name == "functions";
+  if (list && !value.is_array()) return fail(wrong_type(name, "an array", value), name);
+  if (list && value.get_array().size() == 0) return true;
+  std::string_view word;
+  const bool off = value.get(word) == simdjson::SUCCESS && word == "none";
+  if (off || name == "parallel_tool_calls") {
+    if (!off && !value.is_bool()) return fail(wrong_type(name, "a boolean", value), name);
+  } else {
+    refuse_for_engine(name, "models served in this process do not call tools in this version");
+  }
+  tools_.emplace_back(std::string(name), canonical_json(value));
+  return true;
+}
+
+bool RequestReader::response_format(std::string_view name, Json value) {
+  if (!value.is_object()) return fail(wrong_type(name, "an object", value), name);
+  std::string_view type;
+  if (value["type"].get(type) != simdjson::SUCCESS) {
+    return fail("Missing required parameter: 'response_format.type'.", "response_format.type");
+  }
+  if (type != "text" && type != "json_object" && type != "json_schema") {
+    return fail(out_of_range("response_format.type", "'text', 'json_object' or 'json_schema'"), "response_format.type");
+  }
+  if (type == "text") return true;
+  refuse_for_engine(name, "models served in this process answer with text only in this version");
+  request_->response_format = canonical_json(value);
+  return true;
+}
+
+bool RequestReader::changes_answer(std::string_view name, Json value) {
+  add_extra(name, value);
+  return true;
+}
+
+bool RequestReader::engine_cannot(std::string_view name, Json value) {
+  refuse_for_engine(name, "models served in this process do not know this field in this version");
+  add_extra(name, value);
+  return true;
+}
+
+bool RequestReader::strategy(std::string_view name, Json value) {
+  std::string word;
+  if (!text(name, value, word)) return false;
+  if (word != "auto" && word != "error" && word != "sliding") {
+    return fail(out_of_range(name, "'auto', 'error' or 'sliding'"), name);
+  }
+  if (word != "error") refuse_for_engine(name, "a prompt that is too long is refused in this version; send 'error'");
+  return true;
+}
+
+bool RequestReader::any_object(std::string_view name, Json value) {
+  return value.is_object() || fail(wrong_type(name, "an object", value), name);
+}
+
+bool RequestReader::any_bool(std::string_view name, Json value) {
+  return value.is_bool() || fail(wrong_type(name, "a boolean", value), name);
+}
+
+bool RequestReader::any_text(std::string_view name, Json value) {
+  return value.is_string() || fail(wrong_type(name, "a string", value), name);
+}
+
+bool RequestReader::ignored(std::string_view, Json) {
+  return true;
+}
+
+bool RequestReader::unknown(std::string_view name, Json value) {
+  add_extra(name, value);
+  return true;
+}
+
+}  // namespace kvasir::gateway

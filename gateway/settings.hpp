@@ -1,0 +1,69 @@
+// The configuration as plain values: made once by config.hpp, read by whoever is built from it, changed by nobody.
+#pragma once
+
+#include "cache/response_cache.hpp"
+#include "engine/engine.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kvasir::gateway {
+
+struct ListenAddress {
+  std::string host = "127.0.0.1";  // an IP address or "localhost"; no brackets around IPv6
+  std::uint16_t port = 0;          // 0: any free port
+
+  bool loopback() const;
+  std::string text() const;
+  static std::optional<ListenAddress> parse(std::string_view text);
+};
+
+struct ServerSettings {
+  ListenAddress listen{"127.0.0.1", 8080};
+  ListenAddress admin{"127.0.0.1", 9090};
+  std::uint64_t max_body_bytes = 32ULL << 20;
+  std::uint32_t max_header_bytes = 32U << 10;
+  int threads = 2;
+  std::chrono::milliseconds header_timeout{30'000};  // from a request's first byte to the end of its headers
+  std::chrono::milliseconds body_timeout{60'000};
+  std::chrono::milliseconds idle_timeout{75'000};   // between two requests of a connection
+  std::chrono::milliseconds write_timeout{60'000};  // a client that does not read
+  std::chrono::milliseconds drain_timeout{60'000};  // what still runs then is cut off
+  bool log_requests = true;
+};
+
+struct KeySettings {
+  std::string name;
+  std::string sha256;  // of the API key, 64 lower-case hexadecimal digits
+  std::string tenant = "default";
+  int requests_per_minute = 0;  // 0: no limit
+  int tokens_per_minute = 0;    // 0: no limit
+};
+
+struct UpstreamSettings {
+  std::string base_url;                       // "http://host:port/v1"
+  std::string api_key;                        // sent as a bearer token; empty: none
+  std::string model;                          // the upstream's name of the model; empty: ours
+  std::chrono::milliseconds timeout{60'000};  // to connect, to the first byte, between two reads
+};
+
+// Exactly one of `engine` and `upstream`.
+struct ModelSettings {
+  std::string name;
+  std::optional<engine::EngineSettings> engine;
+  std::optional<UpstreamSettings> upstream;
+};
+
+struct Settings {
+  ServerSettings server;
+  std::vector<KeySettings> keys;
+  std::vector<ModelSettings> models;
+  std::string default_model;    // serves requests without `model`; empty: `model` is required
+  std::string embedding_model;  // folder; empty: no semantic tier
+  cache::CacheSettings cache;
+};
+
+}  // namespace kvasir::gateway

@@ -1,0 +1,174 @@
+#include "gateway/upstream_answer.hpp"
+
+#include <algorithm>
+
+#include <simdjson.h>
+
+namespace kvasir::gateway {
+namespace {
+
+using Json = simdjson::dom::element;
+using simdjson::SUCCESS;
+
+constexpr std::size_t kMaxChoices = 128;
+
+std::string text_of(Json object, std::string_view key) {
+  std::string_view text;
+  return object[key].get(text) == SUCCESS ? std::string(text) : std::string();
+}
+
+int int_of(Json object, std::string_view key) {
+  std::int64_t number = 0;
+  return object[key].get(number) == SUCCESS ? static_cast<int>(std::clamp<std::int64_t>(number, 0, INT32_MAX)) : 0;
+}
+
+void read_usage(Json root, cache::Answer& answer) {
+  Json usage;
+  if (root["usage"].get(usage) != SUCCESS || !usage.is_object()) return;
+  answer.prompt_tokens = int_of(usage, "prompt_tokens");
+  answer.completion_tokens = int_of(usage, "completion_tokens");
+}
+
+// A message or delta holds something that an Answer does not: a tool call, reasoning, audio.
+bool holds_more(Json message) {
+  simdjson::dom::object object;
+  if (message.get(object) != SUCCESS) return true;
+  for (const auto field : object) {
+    const bool known = field.key == "role" || field.key == "content" || field.key == "refusal";
+    if (known) {
+      if (!field.value.is_string() && !field.value.is_null()) return true;
+      continue;
+    }
+    simdjson::dom::array list;
+    const bool empty = field.value.is_null() || (field.value.get(list) == SUCCESS && list.size() == 0);
+    if (!empty) return true;
+  }
+  return false;
+}
+
+bool read_choice(Json json, FlightResult& result) {
+  cache::AnswerChoice choice;
+  Json message;
+  if (json["message"].get(message) != SUCCESS || !message.is_object()) return false;
+  choice.content = text_of(message, "content");
+  choice.refusal = text_of(message, "refusal");
+  choice.finish_reason = text_of(json, "finish_reason");
+  Json logprobs;
+  if (json["logprobs"].get(logprobs) == SUCCESS && logprobs.is_object()) choice.logprobs = simdjson::minify(logprobs);
+  result.complete = result.complete && !holds_more(message);
+  result.answer.choices.push_back(std::move(choice));
+  return true;
+}
+
+}  // namespace
+
+ApiError bad_upstream_answer(std::string_view what) {
+  return {502, "The upstream server sent " + std::string(what) + ".", "upstream_error", "", "upstream_bad_answer", 0};
+}
+
+ApiError upstream_unreachable(bool timed_out, std::string_view why) {
+  if (timed_out) {
+    return {504, "The upstream server did not answer in time.", "upstream_error", "", "upstream_timeout", 0};
+  }
+  return {502,
+          "The upstream server cannot be reached: " + std::string(why) + ".",
+          "upstream_error",
+          "",
+          "upstream_unreachable",
+          0};
+}
+
+ApiError upstream_error(int status, std::string_view body, int retry_after_seconds) {
+  if (status == 401 || status == 403) {
+    return {502, "The upstream server refused the gateway's credentials.", "upstream_error", "", "upstream_auth", 0};
+  }
+  if (status < 400) return bad_upstream_answer("a redirect or an unexpected status " + std::to_string(status));
+  ApiError error{status,
+                 "The upstream server answered with status " + std::to_string(status) + ".",
+                 status < 500 ? "invalid_request_error" : "upstream_error",
+                 "",
+                 "",
+                 retry_after_seconds};
+  if (status == 429) error.type = "rate_limit_error";
+  simdjson::dom::parser parser;
+  Json root;
+  Json inner;
+  if (parser.parse(body.data(), body.size()).get(root) != SUCCESS || root["error"].get(inner) != SUCCESS) return error;
+  if (inner.is_string()) error.message = std::string(inner.get_string().value());
+  if (auto text = text_of(inner, "message"); !text.empty()) error.message = std::move(text);
+  if (auto text = text_of(inner, "type"); !text.empty()) error.type = std::move(text);
+  error.param = text_of(inner, "param");
+  error.code = text_of(inner, "code");
+  return error;
+}
+
+Result<FlightResult> read_completion(std::string body) {
+  simdjson::dom::parser parser;
+  Json root;
+  if (parser.parse(body).get(root) != SUCCESS) return bad_upstream_answer("an answer that is not JSON");
+  simdjson::dom::array choices;
+  if (!root.is_object() || root["choices"].get(choices) != SUCCESS || choices.size() == 0) {
+    return bad_upstream_answer("an answer without choices");
+  }
+  FlightResult result;
+  result.answer.model = text_of(root, "model");
+  result.answer.system_fingerprint = text_of(root, "system_fingerprint");
+  for (const Json choice : choices) {
+    if (!read_choice(choice, result)) return bad_upstream_answer("a choice without a message");
+  }
+  read_usage(root, result.answer);
+  result.raw_body = std::move(body);
+  return result;
+}
+
+Result<FlightDelta> StreamAssembler::push(std::string data) {
+  thread_local simdjson::dom::parser parser;
+  Json root;
+  if (parser.parse(data).get(root) != SUCCESS || !root.is_object())
+    return bad_upstream_answer("a chunk that is not JSON");
+  Json problem;
+  if (root["error"].get(problem) == SUCCESS && !problem.is_null()) return upstream_error(502, data, 0);
+  if (auto model = text_of(root, "model"); !model.empty()) result_.answer.model = std::move(model);
+  if (auto print = text_of(root, "system_fingerprint"); !print.empty()) {
+    result_.answer.system_fingerprint = std::move(print);
+  }
+  read_usage(root, result_.answer);
+  FlightDelta delta;
+  simdjson::dom::array choices;
+  delta.usage_only = root["choices"].get(choices) == SUCCESS && choices.size() == 0 && !root["usage"].error();
+  for (const Json json : choices) {
+    const auto index = static_cast<std::size_t>(int_of(json, "index"));
+    if (index >= kMaxChoices) return bad_upstream_answer("a chunk for a choice that nobody asked for");
+    if (choices_.size() <= index) choices_.resize(index + 1);
+    Choice& choice = choices_[index];
+    Json part;
+    if (json["delta"].get(part) == SUCCESS && part.is_object()) {
+      choice.answer.content += text_of(part, "content");
+      choice.answer.refusal += text_of(part, "refusal");
+      result_.complete = result_.complete && !holds_more(part);
+    }
+    simdjson::dom::array items;
+    if (json["logprobs"]["content"].get(items) == SUCCESS) {
+      for (const Json item : items)
+        choice.logprobs += (choice.logprobs.empty() ? "" : ",") + std::string(simdjson::minify(item));
+    }
+    if (auto reason = text_of(json, "finish_reason"); !reason.empty()) choice.answer.finish_reason = std::move(reason);
+  }
+  delta.raw = std::move(data);
+  return delta;
+}
+
+bool StreamAssembler::finished() const {
+  return !choices_.empty() && std::all_of(choices_.begin(), choices_.end(),
+                                          [](const Choice& choice) { return !choice.answer.finish_reason.empty(); });
+}
+
+FlightResult StreamAssembler::take() {
+  for (Choice& choice : choices_) {
+    if (!choice.logprobs.empty()) choice.answer.logprobs = R"({"content":[)" + choice.logprobs + R"(],"refusal":null})";
+    result_.answer.choices.push_back(std::move(choice.answer));
+  }
+  return std::move(result_);
+}
+
+}  // namespace kvasir::gateway
