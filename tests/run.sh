@@ -2,7 +2,7 @@
 # From a bare Debian bookworm machine to all tests. The last line is "N passed, N failed, N skipped".
 # Usage: tests/run.sh [--fast]     --fast: format, includes and the unit tests of the release build only
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 fast=
 case ${1:-} in
@@ -73,8 +73,9 @@ unit_test_targets() {
 build_sanitized() {
   cmake --preset asan -DKVASIR_TESTS=ON --log-level=WARNING >/dev/null || return
   local targets
-  mapfile -t targets < <(unit_test_targets)
-  cmake --build build/asan --target "${targets[@]}"
+  targets=$(unit_test_targets)
+  # shellcheck disable=SC2086  # target names, one word each
+  cmake --build build/asan --target $targets
 }
 
 unit_tests() {
