@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -252,6 +253,24 @@ TEST_F(Durability, EveryAcknowledgedAnswerSurvivesKillMinusNine) {
       const std::string name = std::to_string(number);
       ASSERT_EQ(text_of(cache->find_exact(Asked(name).key(), {})), "answer " + name);
     }
+  }
+}
+
+TEST_F(Durability, AProcessKilledWhileItMakesTheStoreLeavesOneThatOpens) {
+  for (const int life_ms : {0, 1, 2, 4, 8, 16}) {
+    settings_.path = folder_.store() + std::to_string(life_ms);
+    const pid_t child = fork();
+    if (child == 0) {
+      const int nowhere = open("/dev/null", O_WRONLY);
+      store_forever(settings_, 0, nowhere);
+    }
+    usleep(static_cast<useconds_t>(life_ms) * 1000);
+    kill(child, SIGKILL);
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);
+    const auto cache = open_cache(settings_);
+    ASSERT_TRUE(cache);
+    EXPECT_EQ(cache->stats().corrupt, 0U);
+    EXPECT_TRUE(store(*cache, Asked("afterwards").key(), answer("a")));
   }
 }
 
