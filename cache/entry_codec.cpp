@@ -12,6 +12,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the encoding is little-endian");
 
 constexpr std::uint8_t format_version = 1;
+// Beyond it the clock's own ticks overflow.
+constexpr std::int64_t latest_microsecond =
+    std::chrono::duration_cast<std::chrono::microseconds>(Clock::duration::max()).count();
 
 // Writer and Reader have the same operations, so that one list of fields serves both directions.
 class Writer {
@@ -22,6 +25,7 @@ class Writer {
     std::memcpy(bytes, &number, sizeof number);
     bytes_.append(bytes, sizeof bytes);
   }
+  void value(const bool& flag) { bytes_ += flag ? '\1' : '\0'; }
   void value(const std::string& text) {
     value(static_cast<std::uint32_t>(text.size()));
     bytes_ += text;
@@ -54,6 +58,12 @@ class Reader {
     const std::string_view bytes = take(sizeof number);
     if (good_) std::memcpy(&number, bytes.data(), sizeof number);
   }
+  void value(bool& flag) {
+    std::uint8_t byte = 0;
+    value(byte);
+    if (byte > 1) good_ = false;
+    flag = byte == 1;
+  }
   void value(std::string& text) {
     std::uint32_t size = 0;
     value(size);
@@ -66,7 +76,8 @@ class Reader {
   void value(Clock::time_point& time) {
     std::int64_t microseconds = 0;
     value(microseconds);
-    time = Clock::time_point(std::chrono::microseconds(microseconds));
+    if (microseconds > latest_microsecond || microseconds < -latest_microsecond) good_ = false;
+    time = Clock::time_point(std::chrono::microseconds(good_ ? microseconds : 0));
   }
   template <typename T, typename Each>
   void list(std::vector<T>& items, Each each) {

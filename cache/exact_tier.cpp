@@ -13,7 +13,7 @@ ExactTier::Found ExactTier::find(const Admission& request) const {
   if (bucket == shard.buckets.end()) return found;
   for (const RecordPtr& record : bucket->second | std::views::reverse) {
     if (record->entry.key.canonical != request.key.canonical) continue;
-    const std::string_view reason = objection(record->entry, request);
+    const std::string_view reason = objection(*record, request);
     if (reason.empty()) return {record, "hit"};
     if (found.reason == "empty") found.reason = reason;
   }

@@ -10,8 +10,6 @@
 
 namespace kvasir::cache {
 
-// `documents` and `tags` each select entries; `tenant` and `model` restrict the selection, and alone they select all of
-// that tenant or model. `all` selects everything that they leave. An empty invalidation selects nothing.
 bool matches(const Invalidation& what, const Entry& entry);
 
 // Something that was removed: what an invalidation named, or a single entry.

@@ -1,6 +1,7 @@
 #include "cache/record.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace kvasir::cache {
 namespace {
@@ -10,17 +11,21 @@ bool was_cut(const Answer& answer) {
 }
 
 // An answer that ended by itself fits into every limit above its length; one that was cut fits into its own limit.
-bool fits_limit(const Entry& entry, int max_tokens) {
-  if (was_cut(entry.answer)) return entry.key.max_tokens == max_tokens;
+bool fits_limit(const Record& record, int max_tokens) {
+  const Entry& entry = record.entry;
+  if (record.cut) return entry.key.max_tokens == max_tokens;
   return max_tokens == 0 || entry.answer.completion_tokens <= max_tokens;
 }
 
 }  // namespace
 
-std::string_view objection(const Entry& entry, const Admission& request) {
+Record::Record(Entry stored) : cut(was_cut(stored.answer)), entry(std::move(stored)) {}
+
+std::string_view objection(const Record& record, const Admission& request) {
+  const Entry& entry = record.entry;
   if (entry.expires <= request.now) return "expired";
   if (request.limits.max_age && entry.created + *request.limits.max_age < request.now) return "max_age";
-  if (!fits_limit(entry, request.key.max_tokens)) return "max_tokens";
+  if (!fits_limit(record, request.key.max_tokens)) return "max_tokens";
   if (request.key.top_logprobs >= 0 && request.key.top_logprobs != entry.key.top_logprobs) return "logprobs";
   return {};
 }

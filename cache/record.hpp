@@ -13,9 +13,10 @@
 namespace kvasir::cache {
 
 struct Record {
-  explicit Record(Entry stored) : entry(std::move(stored)) {}
+  explicit Record(Entry stored);
 
-  const Entry entry;
+  // Some choice ended by a limit. Kept here so that a look-up need not walk to the choices.
+  const bool cut;
   // Set by look-ups, cleared by the eviction's clock hand.
   mutable std::atomic<bool> used{false};
   // Set before the record leaves the tiers: a look-up that still holds it must not serve it.
@@ -24,6 +25,7 @@ struct Record {
   std::uint64_t sequence = 0;
   // Row of the vector in the partition's index. Guarded by the partition's lock.
   std::optional<std::size_t> row;
+  const Entry entry;
 };
 using RecordPtr = std::shared_ptr<Record>;
 
@@ -38,8 +40,8 @@ struct Admission {
   Clock::time_point now;
 };
 
-// Empty: `entry` may answer the request. Else the reason: "expired", "max_age", "max_tokens", "logprobs".
-std::string_view objection(const Entry& entry, const Admission& request);
+// Empty: the entry may answer the request. Else the reason: "expired", "max_age", "max_tokens", "logprobs".
+std::string_view objection(const Record& record, const Admission& request);
 
 // False for an answer that must not be served again: cut by something else than the caller's own limit, filtered, a
 // tool call, or no answer at all.

@@ -59,6 +59,7 @@ struct CacheKey {
   bool semantic = true;
 };
 
+// Questions are compared byte by byte after white space around them was taken off. See key.cpp for what is hashed.
 CacheKey make_key(const CacheRequest& request);
 
 struct AnswerChoice {
@@ -98,11 +99,13 @@ struct LookupLimits {
   std::optional<std::chrono::seconds> max_age;  // Cache-Control: max-age
 };
 
+// `documents` and `tags` each select answers; `tenant` and `model` restrict the selection, and alone they select all of
+// that tenant or model. `all` selects everything that they leave. An empty invalidation selects nothing.
 struct Invalidation {
-  std::vector<std::string> documents;
-  std::vector<std::string> tags;
-  std::string tenant;
-  std::string model;
+  std::vector<std::string> documents = {};
+  std::vector<std::string> tags = {};
+  std::string tenant = {};
+  std::string model = {};
   bool all = false;
 };
 
@@ -141,6 +144,8 @@ class ResponseCache {
                                              std::string& error);
   virtual ~ResponseCache() = default;
 
+  // An entry may know more than was asked for: a request without logprobs can get one that has them, to be left out of
+  // the replay. A miss is counted by find_semantic when the key is semantic and that tier is on.
   virtual Decision find_exact(const CacheKey& key, const LookupLimits& limits) = 0;
   // `vector`: unit vector of key.question.
   virtual Decision find_semantic(const CacheKey& key, std::span<const float> vector, const LookupLimits& limits) = 0;
@@ -149,12 +154,14 @@ class ResponseCache {
   virtual std::string new_entry_id() = 0;
   // Stores an answer. `vector` may be empty (exact tier only). `done(true)` is called, on the store's thread, once a
   // killed process would not lose it any more; `done(false)` if it could not be stored or was invalidated meanwhile.
+  // Only answers that ended by themselves, or were cut by the caller's own max_tokens, are kept, and only with a `ttl`
+  // above 0. A newer answer replaces those of the same exact key that it can stand for.
   // `generation` is what generation() said before the answer was computed: an invalidation in between wins.
   virtual void store(std::string id, CacheKey key, Answer answer, std::vector<float> vector, std::chrono::seconds ttl,
                      std::vector<std::string> tags, std::uint64_t generation, std::function<void(bool)> done) = 0;
   virtual std::uint64_t generation() const = 0;
 
-  // Gone from memory, index and store when these return. Counts answers removed.
+  // Gone from memory, index and store when these return; not to be called from a `done`. Counts answers removed.
   virtual std::uint64_t invalidate(const Invalidation& what) = 0;
   virtual bool erase(const std::string& entry_id) = 0;
 

@@ -36,7 +36,7 @@ SemanticTier::Found SemanticTier::choose(const Admission& request, const std::ve
   for (const Candidate& candidate : candidates) {
     if (candidate.similarity < policy_.threshold) break;
     const Entry& entry = candidate.record->entry;
-    std::string_view reason = objection(entry, request);
+    std::string_view reason = objection(*candidate.record, request);
     if (reason.empty() && policy_.guards) {
       if (!asked) asked.emplace(request.key.question);
       reason = guard_objection(*asked, GuardedQuestion(entry.key.question));

@@ -32,10 +32,6 @@ bool is_word(UChar32 c) {
   return (U_MASK(u_charType(c)) & word_mask) != 0;
 }
 
-bool is_apostrophe(UChar32 c) {
-  return c == '\'' || c == 0x2019;
-}
-
 UChar32 code_point_at(std::string_view text, std::size_t at, std::size_t& next) {
   auto position = static_cast<std::int32_t>(at);
   UChar32 c = 0;
@@ -50,12 +46,16 @@ bool starts_with_word(std::string_view text) {
   return !text.empty() && is_word(code_point_at(text, 0, next));
 }
 
-std::string straighten_apostrophes(std::string text) {
+std::string straighten_apostrophes(std::string_view text) {
   constexpr std::string_view curly = "\u2019";
-  for (std::size_t at = text.find(curly); at != std::string::npos; at = text.find(curly, at)) {
-    text.replace(at, curly.size(), "'");
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const bool is_curly = text.substr(at).starts_with(curly);
+    out += is_curly ? '\'' : text[at];
+    at += is_curly ? curly.size() : 1;
   }
-  return text;
+  return out;
 }
 
 }  // namespace
@@ -93,8 +93,7 @@ Words::Words(std::string_view text) : text_(straighten_apostrophes(fold(text))) 
       end_word(at);
       spans_.emplace_back(at, next - at);
       start = next;
-    } else if (!is_word(c) &&
-               !(is_apostrophe(c) && at > start && starts_with_word(std::string_view(text_).substr(next)))) {
+    } else if (!is_word(c) && !(c == '\'' && at > start && starts_with_word(std::string_view(text_).substr(next)))) {
       end_word(at);
       start = next;
     }

@@ -11,7 +11,8 @@ fail() {
 command -v dpkg-query >/dev/null ||
   fail "This is not a Debian system: install the counterparts of the packages in $* by hand, then build with cmake."
 
-mapfile -t wanted < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@")
+lists=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@")
+mapfile -t wanted <<<"$lists"
 installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null | sed -n 's/^installed //p') || true
 missing=()
 for package in "${wanted[@]}"; do

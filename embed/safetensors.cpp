@@ -196,7 +196,7 @@ std::optional<SafeTensors> SafeTensors::open(const std::filesystem::path& path, 
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
     auto tensor = read_tensor(entry, data, reason);
-    if (!tensor) return refuse("tensor '" + name + "' " + reason);
+    if (!tensor) return refuse(std::string("tensor '").append(name).append("' ").append(reason));
     tensors.emplace(name, std::move(*tensor));
   }
   if (!covers(tensors, data)) return refuse("its tensors overlap or leave gaps");

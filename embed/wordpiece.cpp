@@ -16,6 +16,9 @@ namespace kvasir::embed {
 namespace {
 
 constexpr std::size_t kMaxWordCharacters = 100;  // a longer word is unknown, in BERT's own tokenizer too
+// Units decomposed at once. A chunk grows past it only to end where decomposition does not look across, and to twice
+// that at most: ordering a run of combining marks takes ICU time in the square of its length.
+constexpr std::int32_t kChunk = 256;
 constexpr std::string_view kContinuation = "##";
 
 const icu::Normalizer2& nfd() {
@@ -53,27 +56,39 @@ class WordPieceEncoding {
   // A character of the text, before any normalisation.
   void add(char32_t c) {
     if (is_dropped(c)) return;
-    if (is_space(c)) return end_chunk();
-    if (is_ideograph(c)) end_chunk();
+    if (is_space(c)) return end_word();
+    const bool alone = is_ideograph(c);
+    if (alone) end_word();
+    if (must_flush_before(static_cast<UChar32>(c))) flush();
     chunk_.append(static_cast<UChar32>(c));
     ascii_ = ascii_ && c < 0x80;
-    if (is_ideograph(c)) end_chunk();
+    if (alone) end_word();
   }
 
   void add_special(TokenId id) {
-    end_chunk();
+    end_word();
     push(id);
   }
 
   std::vector<TokenId> finish() {
-    end_chunk();
+    end_word();
     ids_.push_back(vocabulary_.sep_);
     return std::move(ids_);
   }
 
  private:
-  // A chunk is what stands between spaces. Decomposition never crosses a space, so chunks can be decomposed one by one.
-  void end_chunk() {
+  void end_word() {
+    flush();
+    push_word();
+  }
+
+  bool must_flush_before(UChar32 c) const {
+    if (chunk_.length() < kChunk) return false;
+    return chunk_.length() >= 2 * kChunk || nfd().hasBoundaryBefore(c);
+  }
+
+  // Moves the chunk, decomposed, to the words.
+  void flush() {
     if (chunk_.isEmpty()) return;
     const icu::UnicodeString decomposed = ascii_ ? chunk_ : decompose(chunk_);
     for (std::int32_t i = 0; i < decomposed.length() && !full();) {
@@ -81,7 +96,6 @@ class WordPieceEncoding {
       i += U16_LENGTH(c);
       add_to_word(static_cast<char32_t>(c));
     }
-    end_word();
     chunk_.remove();
     ascii_ = true;
   }
@@ -96,9 +110,9 @@ class WordPieceEncoding {
     if (is_accent(c)) return;
     const auto lower = static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)));
     if (is_punctuation(lower)) {
-      end_word();
+      push_word();
       append(lower);
-      end_word();
+      push_word();
     } else {
       append(lower);
     }
@@ -113,7 +127,7 @@ class WordPieceEncoding {
     word_.append(bytes, length);
   }
 
-  void end_word() {
+  void push_word() {
     if (word_characters_ == 0) return;
     if (word_characters_ > kMaxWordCharacters || !cut_word()) push(vocabulary_.unknown_);
     word_.clear();
@@ -147,8 +161,8 @@ class WordPieceEncoding {
   const WordPiece& vocabulary_;
   const std::size_t room_;  // tokens before [SEP]
   std::vector<TokenId> ids_;
-  icu::UnicodeString chunk_;
-  bool ascii_ = true;  // all of the chunk
+  icu::UnicodeString chunk_;  // characters of the current run without spaces that are not yet decomposed
+  bool ascii_ = true;         // all of the chunk
   std::string word_;
   std::size_t word_characters_ = 0;
 };

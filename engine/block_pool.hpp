@@ -78,7 +78,9 @@ inline Block Block::share() const {
   return Block(pool_, id_);
 }
 
-inline int Block::references() const { return pool_->references_[static_cast<std::size_t>(id_)]; }
+inline int Block::references() const {
+  return pool_->references_[static_cast<std::size_t>(id_)];
+}
 
 inline void Block::release() {
   if (pool_ == nullptr) return;

@@ -1,13 +1,13 @@
 // Messages to the text that a model was trained on: the Jinja subset that model files use.
 #pragma once
 
+#include "engine/error.hpp"
+#include "rag/prompt.hpp"
+
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "engine/error.hpp"
-#include "rag/prompt.hpp"
 
 namespace kvasir::engine {
 

@@ -1,8 +1,8 @@
 #include "engine/engine.hpp"
 
-#include <algorithm>
-
 #include "engine/llm_engine.hpp"
+
+#include <algorithm>
 
 namespace kvasir::engine {
 namespace {
@@ -37,7 +37,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
   const std::uint64_t per_block = KvStorage::bytes_per_block(shape.layers, shape.attention);
   const std::uint64_t blocks = std::min<std::uint64_t>(settings.kv_memory / per_block, 1U << 24);
   if (blocks < 4)
-    return Error{ErrorCode::bad_request, "kv_memory is too small: a block of 16 tokens takes " + std::to_string(per_block) + " bytes and 4 are the least",
+    return Error{ErrorCode::bad_request,
+                 "kv_memory is too small: a block of 16 tokens takes " + std::to_string(per_block) +
+                     " bytes and 4 are the least",
                  "kv_memory", 0};
   auto storage = KvStorage::reserve(shape.layers, shape.attention, static_cast<int>(blocks));
   if (!storage) return storage.error();

@@ -4,6 +4,9 @@
 // called from any thread. Listeners are called on that thread and must not block.
 #pragma once
 
+#include "engine/error.hpp"
+#include "rag/prompt.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -13,19 +16,16 @@
 #include <utility>
 #include <vector>
 
-#include "engine/error.hpp"
-#include "rag/prompt.hpp"
-
 namespace kvasir::engine {
 
 struct EngineSettings {
-  std::string gguf;                             // path of the model file
-  std::uint64_t kv_memory = 2ULL << 30;         // bytes for KV blocks
-  int max_sequences = 64;                       // running at once
-  int max_queue = 256;                          // waiting for admission
-  int max_context = 0;                          // tokens; 0: what the model file says
-  int step_tokens = 256;                        // token budget of one step (decodes first, then prefill)
-  int threads = 0;                              // 0: one per core
+  std::string gguf;                      // path of the model file
+  std::uint64_t kv_memory = 2ULL << 30;  // bytes for KV blocks
+  int max_sequences = 64;                // running at once
+  int max_queue = 256;                   // waiting for admission
+  int max_context = 0;                   // tokens; 0: what the model file says
+  int step_tokens = 256;                 // token budget of one step (decodes first, then prefill)
+  int threads = 0;                       // 0: one per core
 };
 
 struct SamplingParams {
@@ -73,7 +73,8 @@ class GenerateListener {
   virtual ~GenerateListener() = default;
   // The prompt is in the KV, the first token follows.
   virtual void started(int prompt_tokens, int reused_tokens) = 0;
-  // New text (whole UTF-8 characters; may be empty when only logprobs came) and the logprobs of its tokens if asked for.
+  // New text (whole UTF-8 characters; may be empty when only logprobs came) and the logprobs of its tokens if asked
+  // for.
   virtual void delta(std::string text, std::vector<TokenLogprob> logprobs) = 0;
   virtual void finished(const GenerateSummary& summary) = 0;
   virtual void failed(const Error& error) = 0;

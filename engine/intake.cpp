@@ -22,7 +22,8 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
   if (request.max_tokens < 0) return bad_request("max_tokens", "max_tokens must be at least 1.");
   for (const auto& [token, bias] : sampling.logit_bias)
     if (token < 0 || token >= tokenizer_.size() || !std::isfinite(bias))
-      return bad_request("logit_bias", "logit_bias names token " + std::to_string(token) + ", which the model does not have.");
+      return bad_request("logit_bias",
+                         "logit_bias names token " + std::to_string(token) + ", which the model does not have.");
   for (const std::string& stop : request.stop)
     if (stop.empty()) return bad_request("stop", "stop strings must not be empty.");
   return {};
@@ -50,7 +51,8 @@ std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, 
     const TokenId token = tokens[i];
     if (token != tokenizer_.bos() || i > 0)
       offset += tokenizer_.is_control(token) ? tokenizer_.piece(token).size() : tokenizer_.bytes(token).size();
-    while (next < found.size() && found[next].first < offset) marks.push_back({static_cast<int>(i), std::move(found[next++].second)});
+    while (next < found.size() && found[next].first < offset)
+      marks.push_back({static_cast<int>(i), std::move(found[next++].second)});
   }
   return marks;
 }
@@ -67,8 +69,9 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   if (sequence->tokens.empty()) return bad_request("messages", "the rendered prompt is empty.");
   if (sequence->prompt_tokens >= context_)
     return Error{ErrorCode::context_length,
-                 "This model's maximum context length is " + std::to_string(context_) + " tokens, but the messages are " +
-                     std::to_string(sequence->prompt_tokens) + " tokens long. Please shorten them.",
+                 "This model's maximum context length is " + std::to_string(context_) +
+                     " tokens, but the messages are " + std::to_string(sequence->prompt_tokens) +
+                     " tokens long. Please shorten them.",
                  "messages", 0};
   const int room = context_ - sequence->prompt_tokens;
   sequence->id = submission.id;
@@ -77,14 +80,18 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->record = request.prompt_cache;
   sequence->documents = find_documents(*text, sequence->tokens, request.prompt.documents);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
-  sequence->text = std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);
+  sequence->text =
+      std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);
   sequence->submitted = submission.submitted;
   sequence->listener = std::move(submission.listener);
   return sequence;
 }
 
 Intake::Intake(const PromptReader& reader, Ready ready, Refused refused, Cancelled cancelled)
-    : reader_(reader), ready_(std::move(ready)), refused_(std::move(refused)), cancelled_(std::move(cancelled)),
+    : reader_(reader),
+      ready_(std::move(ready)),
+      refused_(std::move(refused)),
+      cancelled_(std::move(cancelled)),
       thread_([this] { work(); }) {}
 
 Intake::~Intake() {

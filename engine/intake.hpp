@@ -1,6 +1,12 @@
-// From a request to a sequence: render the chat, count tokens, check what was asked for. Runs beside the engine's thread,
-// since a long prompt takes milliseconds to tokenise and running streams must not wait for it.
+// From a request to a sequence: render the chat, count tokens, check what was asked for. Runs beside the engine's
+// thread, since a long prompt takes milliseconds to tokenise and running streams must not wait for it.
 #pragma once
+
+#include "engine/chat_template.hpp"
+#include "engine/engine.hpp"
+#include "engine/sequence.hpp"
+#include "engine/tokenizer.hpp"
+#include "kernels/kernels.hpp"
 
 #include <condition_variable>
 #include <deque>
@@ -8,12 +14,6 @@
 #include <memory>
 #include <mutex>
 #include <thread>
-
-#include "engine/chat_template.hpp"
-#include "engine/engine.hpp"
-#include "engine/sequence.hpp"
-#include "engine/tokenizer.hpp"
-#include "kernels/kernels.hpp"
 
 namespace kvasir::engine {
 

@@ -1,10 +1,10 @@
 #include "engine/kv_storage.hpp"
 
-#include <sys/mman.h>
-
 #include <cerrno>
 #include <cstring>
 #include <string>
+
+#include <sys/mman.h>
 
 namespace kvasir::engine {
 namespace {
@@ -15,7 +15,9 @@ std::size_t values_per_block(const kernels::AttentionShape& shape) {
 
 }  // namespace
 
-void KvStorage::Unmap::operator()(void* memory) const { ::munmap(memory, bytes); }
+void KvStorage::Unmap::operator()(void* memory) const {
+  ::munmap(memory, bytes);
+}
 
 std::size_t KvStorage::bytes_per_block(int layers, const kernels::AttentionShape& shape) {
   return static_cast<std::size_t>(layers) * 2 * values_per_block(shape) * sizeof(std::uint16_t);
@@ -26,7 +28,8 @@ Result<KvStorage> KvStorage::reserve(int layers, const kernels::AttentionShape& 
   void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return Error{ErrorCode::overloaded,
-                 "cannot reserve " + std::to_string(bytes) + " bytes for the KV cache (" + std::strerror(errno) + "); lower kv_memory",
+                 "cannot reserve " + std::to_string(bytes) + " bytes for the KV cache (" + std::strerror(errno) +
+                     "); lower kv_memory",
                  "", 0};
   ::madvise(memory, bytes, MADV_HUGEPAGE);  // a wish, as in WeightArena
   KvStorage storage;

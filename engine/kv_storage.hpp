@@ -1,14 +1,14 @@
 // The memory behind KV blocks on this device.
 #pragma once
 
+#include "engine/block_pool.hpp"
+#include "engine/error.hpp"
+#include "kernels/kernels.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include "engine/block_pool.hpp"
-#include "engine/error.hpp"
-#include "kernels/kernels.hpp"
 
 namespace kvasir::engine {
 

@@ -152,23 +152,29 @@ void LlmEngine::step() {
   for (const StepPart& part : parts) {
     const Sequence& sequence = *part.sequence;
     const bool last = sequence.computed + part.tokens == sequence.size();
-    segments.push_back({std::span(sequence.tokens).subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
-                        sequence.computed, sequence.table, last, false});
+    segments.push_back(
+        {std::span(sequence.tokens)
+             .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
+         sequence.computed, sequence.table, last, false});
   }
   std::span<const float> logits = runner_.run(segments);
   ++counters_.steps;
   const auto vocabulary = static_cast<std::size_t>(files_.model->shape().vocabulary);
+  std::vector<std::pair<std::unique_ptr<Sequence>, FinishReason>> done;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     scheduler_.computed(parts[i]);
     if (!segments[i].wants_logits) continue;
-    after_step(parts[i], logits.first(vocabulary));
+    Sequence& sequence = *parts[i].sequence;
+    if (const auto reason = sample(sequence, logits.first(vocabulary)))
+      done.emplace_back(scheduler_.remove(sequence.id), *reason);
     logits = logits.subspan(vocabulary);
   }
+  // Whoever hears that an answer is complete finds its blocks free.
   publish();
+  for (const auto& [sequence, reason] : done) finish(*sequence, reason);
 }
 
-void LlmEngine::after_step(const StepPart& part, std::span<const float> logits) {
-  Sequence& sequence = *part.sequence;
+std::optional<FinishReason> LlmEngine::sample(Sequence& sequence, std::span<const float> logits) {
   if (!sequence.started) {
     sequence.started = true;
     sequence.prefilled = Sequence::Clock::now();
@@ -179,25 +185,12 @@ void LlmEngine::after_step(const StepPart& part, std::span<const float> logits) 
   const SampledToken sampled = sequence.sampler->sample(logits, sequence.output());
   ++counters_.generated_tokens;
   sequence.tokens.push_back(sampled.token);
-  if (emit(sequence, sampled)) scheduler_.remove(sequence.id);
-}
-
-bool LlmEngine::emit(Sequence& sequence, const SampledToken& sampled) {
-  if (files_.tokenizer->ends_generation(sampled.token)) {
-    finish(sequence, FinishReason::stop);
-    return true;
-  }
+  if (files_.tokenizer->ends_generation(sampled.token)) return FinishReason::stop;
   TextStream::Delta delta = sequence.text->push(sampled);
   if (!delta.empty()) sequence.listener->delta(std::move(delta.text), std::move(delta.logprobs));
-  if (sequence.text->stopped()) {
-    finish(sequence, FinishReason::stop);
-    return true;
-  }
-  if (sequence.generated() >= sequence.max_tokens) {
-    finish(sequence, FinishReason::length);
-    return true;
-  }
-  return false;
+  if (sequence.text->stopped()) return FinishReason::stop;
+  if (sequence.generated() >= sequence.max_tokens) return FinishReason::length;
+  return std::nullopt;
 }
 
 void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
@@ -205,7 +198,7 @@ void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
   if (!rest.empty()) sequence.listener->delta(std::move(rest.text), std::move(rest.logprobs));
   const auto now = Sequence::Clock::now();
   GenerateSummary summary;
-  summary.finish = reason;
+  summary.finish = sequence.text->stopped() ? FinishReason::stop : reason;
   summary.prompt_tokens = sequence.prompt_tokens;
   summary.reused_tokens = sequence.reused;
   summary.computed_tokens = sequence.prompt_tokens - sequence.reused;

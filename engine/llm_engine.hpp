@@ -1,6 +1,11 @@
 // The engine behind engine.hpp: one thread that reads messages and runs steps.
 #pragma once
 
+#include "engine/engine.hpp"
+#include "engine/intake.hpp"
+#include "engine/scheduler.hpp"
+#include "engine/step_runner.hpp"
+
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -11,11 +16,6 @@
 #include <thread>
 #include <unordered_map>
 #include <vector>
-
-#include "engine/engine.hpp"
-#include "engine/intake.hpp"
-#include "engine/scheduler.hpp"
-#include "engine/step_runner.hpp"
 
 namespace kvasir::engine {
 
@@ -45,9 +45,8 @@ class LlmEngine final : public Engine {
   void accept(std::unique_ptr<Sequence> sequence);
   void drop(RequestId id);
   void step();
-  void after_step(const StepPart& part, std::span<const float> logits);
-  // True when the answer is complete.
-  bool emit(Sequence& sequence, const SampledToken& sampled);
+  // Samples the next token and tells the listener; a reason when the answer is complete.
+  std::optional<FinishReason> sample(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, FinishReason reason);
   void publish();
   int retry_after() const;
@@ -71,8 +70,8 @@ class LlmEngine final : public Engine {
   bool stop_ = false;
 
   mutable std::mutex stats_mutex_;
-  EngineStats stats_;    // published after each step
-  EngineStats counters_; // the engine thread's own
+  EngineStats stats_;     // published after each step
+  EngineStats counters_;  // the engine thread's own
   double seconds_per_request_ = 1.0;
 
   std::thread thread_;

@@ -1,9 +1,9 @@
 #include "engine/prefix_tree.hpp"
 
+#include "kernels/kernels.hpp"
+
 #include <algorithm>
 #include <queue>
-
-#include "kernels/kernels.hpp"
 
 namespace kvasir::engine {
 namespace {
@@ -156,7 +156,8 @@ void PrefixTree::insert(std::string_view space, std::span<const TokenId> tokens,
       const int block = document.token / static_cast<int>(kTokens) - blocks_before;
       if (block < 0 || block >= static_cast<int>(in.blocks.size())) continue;
       const std::pair<int, std::string> entry{block, document.key};
-      if (std::find(in.documents.begin(), in.documents.end(), entry) == in.documents.end()) in.documents.push_back(entry);
+      if (std::find(in.documents.begin(), in.documents.end(), entry) == in.documents.end())
+        in.documents.push_back(entry);
     }
   };
   while (!blocks.empty()) {

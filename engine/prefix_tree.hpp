@@ -6,9 +6,12 @@
 //   root ─ [system prompt, 60 blocks] ─┬─ [document A … question, 12 blocks]
 //                                      └─ [document B … question, 9 blocks]
 //
-// The tree holds one reference to each of its blocks. A block that a sequence holds too is not evicted; since a sequence
-// holds its whole prefix, no lock is needed besides that count. Used by the engine's thread only.
+// The tree holds one reference to each of its blocks. A block that a sequence holds too is not evicted; since a
+// sequence holds its whole prefix, no lock is needed besides that count. Used by the engine's thread only.
 #pragma once
+
+#include "engine/block_pool.hpp"
+#include "engine/tokenizer.hpp"
 
 #include <cstdint>
 #include <map>
@@ -18,9 +21,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include "engine/block_pool.hpp"
-#include "engine/tokenizer.hpp"
 
 namespace kvasir::engine {
 
@@ -47,8 +47,8 @@ class PrefixTree {
   // Tokens that match() would find in whole blocks; touches no statistics.
   int matched_tokens(std::string_view space, std::span<const TokenId> tokens) const;
 
-  // Records that blocks[i] holds tokens [16 i, 16 i + 16). `tokens` covers the blocks exactly. Where the tree already has
-  // a block for the same prefix, `blocks[i]` is exchanged for it: equal prefixes hold one block.
+  // Records that blocks[i] holds tokens [16 i, 16 i + 16). `tokens` covers the blocks exactly. Where the tree already
+  // has a block for the same prefix, `blocks[i]` is exchanged for it: equal prefixes hold one block.
   void insert(std::string_view space, std::span<const TokenId> tokens, std::span<Block> blocks,
               std::span<const DocumentMark> documents);
 

@@ -28,7 +28,9 @@ TokenId best_of(std::span<const float> values) {
 
 std::vector<std::pair<TokenId, float>> best_of(std::span<const float> values, std::size_t count) {
   std::vector<std::pair<TokenId, float>> best;
-  const auto better = [](const auto& a, const auto& b) { return a.second > b.second || (a.second == b.second && a.first < b.first); };
+  const auto better = [](const auto& a, const auto& b) {
+    return a.second > b.second || (a.second == b.second && a.first < b.first);
+  };
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::pair<TokenId, float> candidate{static_cast<TokenId>(i), values[i]};
     if (best.size() == count && !better(candidate, best.back())) continue;
@@ -74,7 +76,8 @@ void Sampler::adjust(std::span<const TokenId> generated) {
   std::unordered_map<TokenId, int> counts;
   for (const TokenId token : generated) ++counts[token];
   for (const auto& [token, count] : counts)
-    work_[static_cast<std::size_t>(token)] -= static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
+    work_[static_cast<std::size_t>(token)] -=
+        static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
 }
 
 TokenId Sampler::draw(std::uint64_t index) {
@@ -96,8 +99,11 @@ TokenId Sampler::draw(std::uint64_t index) {
 }
 
 TokenId Sampler::draw_from_nucleus(float u) {
-  const std::size_t most = params_.top_k > 0 ? std::min(static_cast<std::size_t>(params_.top_k), work_.size()) : work_.size();
-  const auto better = [](const auto& a, const auto& b) { return a.first > b.first || (a.first == b.first && a.second < b.second); };
+  const std::size_t most =
+      params_.top_k > 0 ? std::min(static_cast<std::size_t>(params_.top_k), work_.size()) : work_.size();
+  const auto better = [](const auto& a, const auto& b) {
+    return a.first > b.first || (a.first == b.first && a.second < b.second);
+  };
   nucleus_.clear();
   for (std::size_t i = 0; i < work_.size(); ++i)
     if (work_[i] > 0) nucleus_.emplace_back(work_[i], static_cast<TokenId>(i));
@@ -107,8 +113,8 @@ TokenId Sampler::draw_from_nucleus(float u) {
   for (std::size_t sorted = 0; kept < std::min(most, nucleus_.size());) {
     if (kept == sorted) {
       sorted = std::min(nucleus_.size(), std::max<std::size_t>(64, sorted * 8));
-      std::partial_sort(nucleus_.begin() + static_cast<std::ptrdiff_t>(kept), nucleus_.begin() + static_cast<std::ptrdiff_t>(sorted),
-                        nucleus_.end(), better);
+      std::partial_sort(nucleus_.begin() + static_cast<std::ptrdiff_t>(kept),
+                        nucleus_.begin() + static_cast<std::ptrdiff_t>(sorted), nucleus_.end(), better);
     }
     mass += nucleus_[kept++].first;
     if (mass >= params_.top_p) break;

@@ -1,25 +1,25 @@
 // From logits to the next token.
 #pragma once
 
+#include "engine/engine.hpp"
+#include "engine/tokenizer.hpp"
+#include "kernels/kernels.hpp"
+
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "engine/engine.hpp"
-#include "engine/tokenizer.hpp"
-#include "kernels/kernels.hpp"
-
 namespace kvasir::engine {
 
 struct SampledToken {
   TokenId token = 0;
-  float logprob = 0;                              // of the model's own distribution: no bias, penalty or temperature
-  std::vector<std::pair<TokenId, float>> top;     // best first; as many as asked for
+  float logprob = 0;                           // of the model's own distribution: no bias, penalty or temperature
+  std::vector<std::pair<TokenId, float>> top;  // best first; as many as asked for
 };
 
-// Greedy at temperature 0, else temperature, top-k and top-p (Holtzman et al., arXiv 1904.09751). The random number of a
-// token comes from (seed, index of the token) alone: same seed, same answer, whatever the batch and however often the
+// Greedy at temperature 0, else temperature, top-k and top-p (Holtzman et al., arXiv 1904.09751). The random number of
+// a token comes from (seed, index of the token) alone: same seed, same answer, whatever the batch and however often the
 // sequence was preempted.
 class Sampler {
  public:

@@ -7,7 +7,9 @@ namespace {
 
 constexpr int kTokens = kernels::kKvBlock;
 
-int blocks_for(int tokens) { return (tokens + kTokens - 1) / kTokens; }
+int blocks_for(int tokens) {
+  return (tokens + kTokens - 1) / kTokens;
+}
 
 // Tokens that two sequences have in common, in whole blocks.
 int common_tokens(const Sequence& a, const Sequence& b) {
@@ -147,8 +149,8 @@ void Scheduler::computed(const StepPart& part) {
   const int whole = sequence.computed / kTokens;
   if (!sequence.record || whole <= sequence.recorded) return;
   const auto blocks = static_cast<std::size_t>(whole);
-  tree_.insert(sequence.cache_namespace, std::span(sequence.tokens).first(blocks * kTokens), std::span(sequence.blocks).first(blocks),
-               sequence.documents);
+  tree_.insert(sequence.cache_namespace, std::span(sequence.tokens).first(blocks * kTokens),
+               std::span(sequence.blocks).first(blocks), sequence.documents);
   // Any of them may have been exchanged for a block that the tree had already.
   for (std::size_t i = 0; i < blocks; ++i) sequence.table[i].block = sequence.blocks[i].id();
   sequence.recorded = whole;

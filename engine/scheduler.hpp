@@ -1,19 +1,19 @@
 // Who runs next, and with which blocks: continuous batching with chunked prefill (Sarathi, arXiv 2308.16369).
 //
-// A sequence enters with blocks for its whole prompt. When a growing sequence finds no block, the one that entered last is
-// preempted: its blocks go (whole ones stay in the tree as long as there is room) and it is computed again later. Used by
-// the engine's thread only.
+// A sequence enters with blocks for its whole prompt. When a growing sequence finds no block, the one that entered last
+// is preempted: its blocks go (whole ones stay in the tree as long as there is room) and it is computed again later.
+// Used by the engine's thread only.
 #pragma once
+
+#include "engine/kv_storage.hpp"
+#include "engine/prefix_tree.hpp"
+#include "engine/sequence.hpp"
 
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <span>
 #include <vector>
-
-#include "engine/kv_storage.hpp"
-#include "engine/prefix_tree.hpp"
-#include "engine/sequence.hpp"
 
 namespace kvasir::engine {
 

@@ -1,18 +1,18 @@
 // A request on its way through the engine.
 #pragma once
 
-#include <chrono>
-#include <memory>
-#include <span>
-#include <string>
-#include <vector>
-
 #include "engine/block_pool.hpp"
 #include "engine/engine.hpp"
 #include "engine/prefix_tree.hpp"
 #include "engine/sampler.hpp"
 #include "engine/text_stream.hpp"
 #include "kernels/kernels.hpp"
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace kvasir::engine {
 
@@ -21,20 +21,20 @@ struct Sequence {
 
   Engine::RequestId id = 0;
   std::shared_ptr<GenerateListener> listener;
-  std::vector<TokenId> tokens;           // the prompt, then what was generated
+  std::vector<TokenId> tokens;  // the prompt, then what was generated
   int prompt_tokens = 0;
-  int max_tokens = 0;                    // to generate; at least 1
+  int max_tokens = 0;  // to generate; at least 1
   std::string cache_namespace;
-  bool record = true;                    // put its KV into the tree, and read it from there
+  bool record = true;  // put its KV into the tree, and read it from there
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;
 
-  int computed = 0;                      // tokens whose KV is in `blocks`
-  int recorded = 0;                      // blocks that the tree knows
-  int reused = 0;                        // prompt tokens found in the tree at the first admission
+  int computed = 0;  // tokens whose KV is in `blocks`
+  int recorded = 0;  // blocks that the tree knows
+  int reused = 0;    // prompt tokens found in the tree at the first admission
   bool admitted_before = false;
-  bool started = false;                  // the listener knows
+  bool started = false;  // the listener knows
   std::vector<Block> blocks;
   std::vector<kernels::BlockRef> table;  // the same blocks, as attention reads them
 

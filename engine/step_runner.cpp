@@ -13,11 +13,14 @@ void grow(std::vector<float>& values, int rows, int width) {
   if (values.size() < size) values.resize(size);
 }
 
-std::ptrdiff_t offset(int row, int width) { return static_cast<std::ptrdiff_t>(row) * width; }
+std::ptrdiff_t offset(int row, int width) {
+  return static_cast<std::ptrdiff_t>(row) * width;
+}
 
 }  // namespace
 
-StepRunner::StepRunner(const Model& model, KvStorage& storage, kernels::ThreadPool& threads, const kernels::Kernels& kernels)
+StepRunner::StepRunner(const Model& model, KvStorage& storage, kernels::ThreadPool& threads,
+                       const kernels::Kernels& kernels)
     : model_(model), storage_(storage), threads_(threads), kernels_(kernels) {}
 
 void StepRunner::Activations::resize(int rows, int width) {
@@ -99,8 +102,8 @@ void StepRunner::run_layer(int index) {
   const int hidden = shape.hidden;
   const auto norm_into = [&](const std::vector<float>& weight, const Projection& next, const RowGroup& group) {
     for (int r = group.row; r < group.row + group.rows; ++r)
-      kernels_.rms_norm(residual_.data() + offset(r, hidden), weight.data(), normed_.values.data() + offset(r, hidden), hidden,
-                        shape.norm_eps);
+      kernels_.rms_norm(residual_.data() + offset(r, hidden), weight.data(), normed_.values.data() + offset(r, hidden),
+                        hidden, shape.norm_eps);
     prepare(next, normed_, hidden, group.row, group.rows);
   };
   for_groups([&](const RowGroup& group) { norm_into(layer.attention_norm, layer.qkv, group); });
@@ -108,7 +111,8 @@ void StepRunner::run_layer(int index) {
   attend(index);
   project(layer.attention_out, attended_, rows_, branch_.data());
   for_groups([&](const RowGroup& group) {
-    kernels_.add(residual_.data() + offset(group.row, hidden), branch_.data() + offset(group.row, hidden), group.rows * hidden);
+    kernels_.add(residual_.data() + offset(group.row, hidden), branch_.data() + offset(group.row, hidden),
+                 group.rows * hidden);
     norm_into(layer.feed_forward_norm, layer.gate_up, group);
   });
   feed_forward(layer);
@@ -140,7 +144,8 @@ void StepRunner::attend(int index) {
     const int head = item % attention.kv_heads;
     kernels_.attention(kv, attention, rope, group.segment->table.data(), group.position + 1, group.rows, head,
                        qkv_.data() + offset(group.row, width) + offset(head, per_head), width,
-                       attended_.values.data() + offset(group.row, query) + offset(head, per_head), query, scratch.data());
+                       attended_.values.data() + offset(group.row, query) + offset(head, per_head), query,
+                       scratch.data());
   });
   for_groups([&](const RowGroup& group) { prepare(layer.attention_out, attended_, query, group.row, group.rows); });
 }
@@ -158,7 +163,8 @@ void StepRunner::feed_forward(const Layer& layer) {
   });
   project(layer.down, hidden_, rows_, branch_.data());
   for_groups([&](const RowGroup& group) {
-    kernels_.add(residual_.data() + offset(group.row, hidden), branch_.data() + offset(group.row, hidden), group.rows * hidden);
+    kernels_.add(residual_.data() + offset(group.row, hidden), branch_.data() + offset(group.row, hidden),
+                 group.rows * hidden);
   });
 }
 

@@ -1,23 +1,23 @@
 // One pass of the model over a batch: tokens of several sequences in, KV and logits out.
 #pragma once
 
-#include <cstdint>
-#include <span>
-#include <vector>
-
 #include "engine/kv_storage.hpp"
 #include "engine/model.hpp"
 #include "kernels/thread_pool.hpp"
+
+#include <cstdint>
+#include <span>
+#include <vector>
 
 namespace kvasir::engine {
 
 // Consecutive tokens of one sequence: prefill chunk or decode, there is no difference.
 struct Segment {
   std::span<const TokenId> tokens;
-  int position = 0;                         // of the first token
-  std::span<const kernels::BlockRef> table; // covers positions 0 .. position + tokens - 1
-  bool wants_logits = false;                // of the last token
-  bool wants_all_logits = false;            // of every token
+  int position = 0;                          // of the first token
+  std::span<const kernels::BlockRef> table;  // covers positions 0 .. position + tokens - 1
+  bool wants_logits = false;                 // of the last token
+  bool wants_all_logits = false;             // of every token
 };
 
 // Owns the work memory of a step; nothing is allocated while it runs once it has seen its largest batch. Called by one
@@ -26,15 +26,16 @@ class StepRunner {
  public:
   StepRunner(const Model& model, KvStorage& storage, kernels::ThreadPool& threads, const kernels::Kernels& kernels);
 
-  // Writes the KV of all tokens into their blocks. Returns logits [wanted rows, vocabulary] in the segments' order, valid
-  // until the next call. A row's logits depend on its sequence's tokens alone (ARCHITECTURE.md, "Warm equals cold").
+  // Writes the KV of all tokens into their blocks. Returns logits [wanted rows, vocabulary] in the segments' order,
+  // valid until the next call. A row's logits depend on its sequence's tokens alone (ARCHITECTURE.md, "Warm equals
+  // cold").
   std::span<const float> run(std::span<const Segment> segments);
 
  private:
   // A group of at most kAttentionRows consecutive rows of one segment: the unit that threads share out.
   struct RowGroup {
     const Segment* segment;
-    int row;       // in the batch
+    int row;  // in the batch
     int rows;
     int position;  // of the first row
   };

@@ -1,12 +1,12 @@
 // What a client sees of the sampled tokens: whole characters, and nothing from a stop string on.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "engine/engine.hpp"
 #include "engine/sampler.hpp"
 #include "engine/tokenizer.hpp"
+
+#include <string>
+#include <vector>
 
 namespace kvasir::engine {
 

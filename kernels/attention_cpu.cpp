@@ -54,27 +54,27 @@ Scratch cut(float* memory, int queries, int head_dim) {
 template <int N, int B>
 inline void score(const std::uint16_t* const (&keys)[B], const float* q, int head_dim, float scale, float* scores) {
   F32x16 acc[N][B];
-KVASIR_UNROLL(8)
-  for (int i = 0; i < N; ++i)
-KVASIR_UNROLL(4)
-    for (int b = 0; b < B; ++b) acc[i][b] = zero();
+  KVASIR_UNROLL(8)
+  for (int i = 0; i < N; ++i) KVASIR_UNROLL(4)
+  for (int b = 0; b < B; ++b) acc[i][b] = zero();
   for (int d = 0; d < head_dim; ++d) {
-KVASIR_UNROLL(4)
+    KVASIR_UNROLL(4)
     for (int b = 0; b < B; ++b) {
       const F32x16 k = load_f16(keys[b] + static_cast<std::ptrdiff_t>(d) * kKvBlock);
-KVASIR_UNROLL(8)
-      for (int i = 0; i < N; ++i) acc[i][b] = fma(k, splat(q[static_cast<std::ptrdiff_t>(i) * head_dim + d]), acc[i][b]);
+      KVASIR_UNROLL(8)
+      for (int i = 0; i < N; ++i)
+        acc[i][b] = fma(k, splat(q[static_cast<std::ptrdiff_t>(i) * head_dim + d]), acc[i][b]);
     }
   }
-KVASIR_UNROLL(8)
-  for (int i = 0; i < N; ++i)
-KVASIR_UNROLL(4)
-    for (int b = 0; b < B; ++b)
-      store(scores + static_cast<std::ptrdiff_t>(i) * kSplit + b * kKvBlock, mul(acc[i][b], splat(scale)));
+  KVASIR_UNROLL(8)
+  for (int i = 0; i < N; ++i) KVASIR_UNROLL(4)
+  for (int b = 0; b < B; ++b)
+    store(scores + static_cast<std::ptrdiff_t>(i) * kSplit + b * kKvBlock, mul(acc[i][b], splat(scale)));
 }
 
 template <int B>
-void score_all(const std::uint16_t* const (&keys)[B], const float* q, int count, int head_dim, float scale, float* scores) {
+void score_all(const std::uint16_t* const (&keys)[B], const float* q, int count, int head_dim, float scale,
+               float* scores) {
   int i = 0;
   const auto step = [&]<int N>() {
     score<N, B>(keys, q + static_cast<std::ptrdiff_t>(i) * head_dim, head_dim, scale,
@@ -89,26 +89,25 @@ void score_all(const std::uint16_t* const (&keys)[B], const float* q, int count,
 
 // partial[i] = Σ_t p[i][t] V[t], tokens in order, for N query vectors and D groups of 16 dimensions.
 template <int N, int D>
-inline void weigh(const std::uint16_t* const* values, int tokens, int head_dim, int dim, const float* p, float* partial) {
+inline void weigh(const std::uint16_t* const* values, int tokens, int head_dim, int dim, const float* p,
+                  float* partial) {
   F32x16 acc[N][D];
-KVASIR_UNROLL(8)
-  for (int i = 0; i < N; ++i)
-KVASIR_UNROLL(4)
-    for (int d = 0; d < D; ++d) acc[i][d] = zero();
+  KVASIR_UNROLL(8)
+  for (int i = 0; i < N; ++i) KVASIR_UNROLL(4)
+  for (int d = 0; d < D; ++d) acc[i][d] = zero();
   for (int t = 0; t < tokens; ++t) {
     const std::uint16_t* v = values[t / kKvBlock] + static_cast<std::ptrdiff_t>(t % kKvBlock) * head_dim + dim;
-KVASIR_UNROLL(4)
+    KVASIR_UNROLL(4)
     for (int d = 0; d < D; ++d) {
       const F32x16 lane = load_f16(v + d * 16);
-KVASIR_UNROLL(8)
+      KVASIR_UNROLL(8)
       for (int i = 0; i < N; ++i)
         acc[i][d] = fma(lane, splat(p[static_cast<std::ptrdiff_t>(i) * kSplit + t]), acc[i][d]);
     }
   }
-KVASIR_UNROLL(8)
-  for (int i = 0; i < N; ++i)
-KVASIR_UNROLL(4)
-    for (int d = 0; d < D; ++d) store(partial + static_cast<std::ptrdiff_t>(i) * head_dim + dim + d * 16, acc[i][d]);
+  KVASIR_UNROLL(8)
+  for (int i = 0; i < N; ++i) KVASIR_UNROLL(4)
+  for (int d = 0; d < D; ++d) store(partial + static_cast<std::ptrdiff_t>(i) * head_dim + dim + d * 16, acc[i][d]);
 }
 
 template <int N>
@@ -119,7 +118,8 @@ void weigh_all_dims(const std::uint16_t* const* values, int tokens, int head_dim
   for (; dim < head_dim; dim += 16) weigh<N, 1>(values, tokens, head_dim, dim, p, partial);
 }
 
-void weigh_all(const std::uint16_t* const* values, int tokens, int count, int head_dim, const float* p, float* partial) {
+void weigh_all(const std::uint16_t* const* values, int tokens, int count, int head_dim, const float* p,
+               float* partial) {
   int i = 0;
   const auto at = [&](float* base, int width) { return base + static_cast<std::ptrdiff_t>(i) * width; };
   const auto from = [&](int width) { return p + static_cast<std::ptrdiff_t>(i) * width; };
@@ -204,7 +204,8 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
   const auto rotate = [&](int shift) {
     for (int i = 0; i < queries.count; ++i) {
       const float* from = q + i / group * ldq + static_cast<std::ptrdiff_t>(i % group) * dim;
-      std::memcpy(s.rotated + static_cast<std::ptrdiff_t>(i) * dim, from, static_cast<std::size_t>(dim) * sizeof(float));
+      std::memcpy(s.rotated + static_cast<std::ptrdiff_t>(i) * dim, from,
+                  static_cast<std::size_t>(dim) * sizeof(float));
     }
     if (shift != 0) rope(rope_table, s.rotated, queries.count, dim, -shift);
     rotated_for = shift;
@@ -233,7 +234,8 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
     }
     Soft soft[kAttentionRows * 64];
     for (int i = 0; i < queries.count; ++i)
-      soft[i] = soften(s.scores + static_cast<std::ptrdiff_t>(i) * kSplit, queries.visible(i, begin), blocks * kKvBlock);
+      soft[i] =
+          soften(s.scores + static_cast<std::ptrdiff_t>(i) * kSplit, queries.visible(i, begin), blocks * kKvBlock);
     weigh_all(values, tokens, queries.count, dim, s.scores, s.partial);
     for (int i = 0; i < queries.count; ++i)
       if (queries.visible(i, begin) > 0) merge(s, i, dim, soft[i], begin == 0);

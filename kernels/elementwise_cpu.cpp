@@ -13,7 +13,9 @@ inline void for_lanes(int n, F f) {
   if (i < n) f(i, n - i);
 }
 
-inline F32x16 take(const float* p, int n, float rest = 0) { return n == 16 ? load(p) : load_part(p, n, rest); }
+inline F32x16 take(const float* p, int n, float rest = 0) {
+  return n == 16 ? load(p) : load_part(p, n, rest);
+}
 inline void put(float* p, int n, F32x16 x) {
   if (n == 16)
     store(p, x);
@@ -50,7 +52,8 @@ void rms_norm(const float* x, const float* weight, float* y, int n, float eps) {
     acc = fma(v, v, acc);
   });
   const F32x16 inverse = splat(1.0F / std::sqrt(sum_lanes(acc) / static_cast<float>(n) + eps));
-  for_lanes(n, [&](int i, int lanes) { put(y + i, lanes, mul(mul(take(x + i, lanes), inverse), take(weight + i, lanes))); });
+  for_lanes(
+      n, [&](int i, int lanes) { put(y + i, lanes, mul(mul(take(x + i, lanes), inverse), take(weight + i, lanes))); });
 }
 
 void layer_norm(const float* x, const float* weight, const float* bias, float* y, int n, float eps) {

@@ -75,7 +75,8 @@ const Kernels& best() {
 }
 
 std::size_t attention_scratch(const AttentionShape& shape) {
-  const auto queries = static_cast<std::size_t>(kAttentionRows) * static_cast<std::size_t>(shape.heads / shape.kv_heads);
+  const auto queries =
+      static_cast<std::size_t>(kAttentionRows) * static_cast<std::size_t>(shape.heads / shape.kv_heads);
   return queries * (256 + 3 * static_cast<std::size_t>(shape.head_dim) + 2);
 }
 

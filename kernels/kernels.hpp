@@ -1,7 +1,7 @@
 // The math, as a table of functions that is chosen once for the processor at hand.
 //
-// Comes in: raw pointers, shapes in elements. Goes out: numbers that depend on a row alone. Never: allocation in a step,
-// a thread, a model's name.
+// Comes in: raw pointers, shapes in elements. Goes out: numbers that depend on a row alone. Never: allocation in a
+// step, a thread, a model's name.
 //
 // The rule of every kernel here (ARCHITECTURE.md, "Warm equals cold"): a row's result depends on that row alone, not on
 // how many rows the call has, how they are split over threads, or which instruction set runs them. SIMD lanes are
@@ -20,8 +20,8 @@ enum class Isa { generic, avx2, avx512 };
 // Number formats of weights as GGUF stores them (ggml's type numbers).
 enum class WeightType : std::uint32_t { f32 = 0, f16 = 1, q4_1 = 3, q8_0 = 8 };
 
-inline constexpr int kBlock = 32;  // elements that share a scale, in weights and activations
-inline constexpr int kTile = 16;   // output rows that lie side by side in a packed matrix
+inline constexpr int kBlock = 32;    // elements that share a scale, in weights and activations
+inline constexpr int kTile = 16;     // output rows that lie side by side in a packed matrix
 inline constexpr int kKvBlock = 16;  // tokens in a KV block (PagedAttention, arXiv 2309.06180)
 
 // A matrix [rows, cols] packed for `linear`. Owns nothing: `data` is `packed_bytes()` long and 64-byte aligned.
@@ -40,8 +40,8 @@ struct QuantizedRows {
   float* sum = nullptr;       // [rows, cols / 32]: scale * Σ q over the block, for weights with a minimum
 };
 
-// A run of KV blocks of one sequence. `block` is an index into the layer's storage, `shift` is by how many positions the
-// block's keys stand later here than where they were rotated (0: an exact prefix).
+// A run of KV blocks of one sequence. `block` is an index into the layer's storage, `shift` is by how many positions
+// the block's keys stand later here than where they were rotated (0: an exact prefix).
 struct BlockRef {
   std::int32_t block = 0;
   std::int32_t shift = 0;
@@ -103,9 +103,9 @@ struct Kernels {
   void (*rope)(const RopeTable& table, float* x, int heads, int head_dim, int position);
   // Writes one token's keys and values (float [kv_heads, head_dim]) into slot `slot` (0..15) of block `block` as f16.
   void (*kv_write)(const KvLayer& kv, const AttentionShape& shape, int block, int slot, const float* k, const float* v);
-  // Causal attention of `rows` consecutive query rows of one sequence, for the query heads that share KV head `kv_head`.
-  // Row r reads keys 0..first_length + r - 1 of the block table. q and out point at the first of heads / kv_heads
-  // vectors of head_dim; rows are `ldq` and `ldo` elements apart. q is rotated for its own position.
+  // Causal attention of `rows` consecutive query rows of one sequence, for the query heads that share KV head
+  // `kv_head`. Row r reads keys 0..first_length + r - 1 of the block table. q and out point at the first of heads /
+  // kv_heads vectors of head_dim; rows are `ldq` and `ldo` elements apart. q is rotated for its own position.
   // `scratch`: attention_scratch() floats. Summed in splits of 256 keys cut at absolute indices, merged in order by
   // (value, log-sum-exp), so a row never depends on the other rows.
   void (*attention)(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rope, const BlockRef* table,
@@ -128,7 +128,8 @@ std::size_t packed_bytes(WeightType type, int rows, int cols);
 // Bytes of a matrix as GGUF stores it.
 std::size_t stored_bytes(WeightType type, std::size_t rows, std::size_t cols);
 // Packs `rows` rows of `cols` elements stored as in GGUF into rows [row_offset, …) of a packed matrix that has
-// `total_rows` rows; row_offset is a multiple of 16 unless it is the last part. cols: a multiple of 32 for q4_1 and q8_0.
+// `total_rows` rows; row_offset is a multiple of 16 unless it is the last part. cols: a multiple of 32 for q4_1 and
+// q8_0.
 void pack(WeightType type, const std::byte* stored, int rows, int cols, int row_offset, std::byte* packed);
 // Dequantises one stored row of `cols` elements.
 void dequantize_row(WeightType type, const std::byte* stored, int cols, float* out);

@@ -1,6 +1,5 @@
 // Matrix products with packed weights. A lane is one output; it is summed over K in order, block after block.
 #include "kernels/ops_cpu.hpp"
-
 #include "kernels/simd.hpp"
 
 namespace kvasir::kernels::KVASIR_ISA {
@@ -20,12 +19,13 @@ struct Target {
   float* y;
   std::ptrdiff_t ldy;
   const float* bias;
-  int row;     // first output of the tile
-  int lanes;   // outputs of the tile inside [row_begin, row_end)
+  int row;    // first output of the tile
+  int lanes;  // outputs of the tile inside [row_begin, row_end)
 };
 
 inline void write(const Target& to, int m, F32x16 sum) {
-  if (to.bias != nullptr) sum = add(sum, to.lanes == kTile ? load(to.bias + to.row) : load_part(to.bias + to.row, to.lanes, 0));
+  if (to.bias != nullptr)
+    sum = add(sum, to.lanes == kTile ? load(to.bias + to.row) : load_part(to.bias + to.row, to.lanes, 0));
   float* at = to.y + m * to.ldy + to.row;
   if (to.lanes == kTile)
     store(at, sum);
@@ -36,32 +36,29 @@ inline void write(const Target& to, int m, F32x16 sum) {
 // Integer sums of 16 outputs over one block of 32, for R rows.
 template <int R, int Chains>
 inline void block_q4_1(const std::byte* w, const std::int16_t* const (&x)[R], I32x16 (&sum)[R][Chains]) {
-KVASIR_UNROLL(4)
+  KVASIR_UNROLL(4)
   for (int j = 0; j < 4; ++j) {
     const I32x16 packed = load_int(w + j * 64);
-    const I32x16 pairs[4] = {low_nibbles(packed), low_nibbles(shift_right<4>(packed)), low_nibbles(shift_right<8>(packed)),
-                             low_nibbles(shift_right<12>(packed))};
-KVASIR_UNROLL(4)
-    for (int s = 0; s < 4; ++s)
-KVASIR_UNROLL(8)
-      for (int r = 0; r < R; ++r)
-        sum[r][s % Chains] = dot2(sum[r][s % Chains], pairs[s], x[r] + j * 8 + s * 2);
+    const I32x16 pairs[4] = {low_nibbles(packed), low_nibbles(shift_right<4>(packed)),
+                             low_nibbles(shift_right<8>(packed)), low_nibbles(shift_right<12>(packed))};
+    KVASIR_UNROLL(4)
+    for (int s = 0; s < 4; ++s) KVASIR_UNROLL(8)
+    for (int r = 0; r < R; ++r) sum[r][s % Chains] = dot2(sum[r][s % Chains], pairs[s], x[r] + j * 8 + s * 2);
   }
 }
 
 template <int R, int Chains>
 inline void block_q8_0(const std::byte* w, const std::int16_t* const (&x)[R], I32x16 (&sum)[R][Chains]) {
-KVASIR_UNROLL(8)
+  KVASIR_UNROLL(8)
   for (int j = 0; j < 8; ++j) {
     const I32x16 packed = load_int(w + j * 64);
     const I32x16 pairs[2] = {even_bytes(packed), odd_bytes(packed)};
-KVASIR_UNROLL(2)
-    for (int s = 0; s < 2; ++s)
-KVASIR_UNROLL(8)
-      for (int r = 0; r < R; ++r) {
-        I32x16& chain = sum[r][(j * 2 + s) % Chains];
-        chain = dot2(chain, pairs[s], x[r] + j * 4 + s * 2);
-      }
+    KVASIR_UNROLL(2)
+    for (int s = 0; s < 2; ++s) KVASIR_UNROLL(8)
+    for (int r = 0; r < R; ++r) {
+      I32x16& chain = sum[r][(j * 2 + s) % Chains];
+      chain = dot2(chain, pairs[s], x[r] + j * 4 + s * 2);
+    }
   }
 }
 
@@ -87,24 +84,23 @@ void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, i
   const int cols = blocks * kBlock;
   F32x16 acc[R];
   const std::int16_t* row[R];
-KVASIR_UNROLL(8)
+  KVASIR_UNROLL(8)
   for (int r = 0; r < R; ++r) {
     acc[r] = zero();
     row[r] = x.q + static_cast<std::ptrdiff_t>(m + r) * cols;
   }
   for (int b = 0; b < blocks; ++b) {
     I32x16 sum[R][chains];
-KVASIR_UNROLL(8)
-    for (int r = 0; r < R; ++r)
-KVASIR_UNROLL(4)
-      for (int c = 0; c < chains; ++c) sum[r][c] = zero_int();
+    KVASIR_UNROLL(8)
+    for (int r = 0; r < R; ++r) KVASIR_UNROLL(4)
+    for (int c = 0; c < chains; ++c) sum[r][c] = zero_int();
     if constexpr (Type == WeightType::q4_1)
       block_q4_1<R, chains>(quants, row, sum);
     else
       block_q8_0<R, chains>(quants, row, sum);
     const auto* d = reinterpret_cast<const std::uint16_t*>(scales);
     const F32x16 scale = load_f16(d);
-KVASIR_UNROLL(8)
+    KVASIR_UNROLL(8)
     for (int r = 0; r < R; ++r) {
       if constexpr (chains >= 2) sum[r][0] = add(sum[r][0], sum[r][1]);
       if constexpr (chains == 4) sum[r][0] = add(sum[r][0], add(sum[r][2], sum[r][3]));
@@ -116,37 +112,40 @@ KVASIR_UNROLL(8)
     scales += L::scale_bytes;
     quants += L::quant_bytes;
   }
-KVASIR_UNROLL(8)
+  KVASIR_UNROLL(8)
   for (int r = 0; r < R; ++r) write(to, m + r, acc[r]);
 }
 
-inline F32x16 load_weight(const float* p) { return load(p); }
-inline F32x16 load_weight(const std::uint16_t* p) { return load_f16(p); }
+inline F32x16 load_weight(const float* p) {
+  return load(p);
+}
+inline F32x16 load_weight(const std::uint16_t* p) {
+  return load_f16(p);
+}
 
 // R rows of activations times T neighbouring tiles.
 template <typename W, int R, int T>
 void float_rows(const W* tile, int cols, const float* x, std::ptrdiff_t ldx, int m, const Target* to) {
   F32x16 acc[R][T];
   const float* row[R];
-KVASIR_UNROLL(8)
+  KVASIR_UNROLL(8)
   for (int r = 0; r < R; ++r) {
     row[r] = x + (m + r) * ldx;
-KVASIR_UNROLL(4)
+    KVASIR_UNROLL(4)
     for (int t = 0; t < T; ++t) acc[r][t] = zero();
   }
   const std::ptrdiff_t next_tile = static_cast<std::ptrdiff_t>(cols) * kTile;
   for (int k = 0; k < cols; ++k) {
-KVASIR_UNROLL(4)
+    KVASIR_UNROLL(4)
     for (int t = 0; t < T; ++t) {
       const F32x16 w = load_weight(tile + t * next_tile + static_cast<std::ptrdiff_t>(k) * kTile);
-KVASIR_UNROLL(8)
+      KVASIR_UNROLL(8)
       for (int r = 0; r < R; ++r) acc[r][t] = fma(w, splat(row[r][k]), acc[r][t]);
     }
   }
-KVASIR_UNROLL(8)
-  for (int r = 0; r < R; ++r)
-KVASIR_UNROLL(4)
-    for (int t = 0; t < T; ++t) write(to[t], m + r, acc[r][t]);
+  KVASIR_UNROLL(8)
+  for (int r = 0; r < R; ++r) KVASIR_UNROLL(4)
+  for (int t = 0; t < T; ++t) write(to[t], m + r, acc[r][t]);
 }
 
 inline Target target(float* y, std::ptrdiff_t ldy, const float* bias, int row, int row_end) {
@@ -157,7 +156,8 @@ template <WeightType Type>
 void linear_quantized_typed(const PackedMatrix& w, const QuantizedRows& x, int m, const float* bias, float* y,
                             std::ptrdiff_t ldy, int row_begin, int row_end) {
   const int blocks = w.cols / kBlock;
-  const std::ptrdiff_t tile_bytes = static_cast<std::ptrdiff_t>(blocks) * (Layout<Type>::scale_bytes + Layout<Type>::quant_bytes);
+  const std::ptrdiff_t tile_bytes =
+      static_cast<std::ptrdiff_t>(blocks) * (Layout<Type>::scale_bytes + Layout<Type>::quant_bytes);
   for (int row = row_begin; row < row_end; row += kTile) {
     const std::byte* tile = w.data + row / kTile * tile_bytes;
     const Target to = target(y, ldy, bias, row, row_end);

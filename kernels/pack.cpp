@@ -3,9 +3,9 @@
 // f32, f16: tile [cols][16]. q4_1: tile [blocks][16 f16 scale, 16 f16 minimum] then [blocks][4][16] words of 8 nibbles;
 // nibbles s and s + 4 of a word are inputs 2s and 2s + 1, so that one shift and mask gives 16 pairs. q8_0: tile
 // [blocks][16 f16 scale] then [blocks][8][16] words of 4 bytes; bytes (0, 2) and (1, 3) are inputs (0, 1) and (2, 3).
-#include <cstring>
-
 #include "kernels/kernels.hpp"
+
+#include <cstring>
 
 namespace kvasir::kernels {
 namespace {
@@ -30,7 +30,9 @@ BlockFormat format(WeightType type) {
   return {};
 }
 
-std::size_t tiles_of(int rows) { return (static_cast<std::size_t>(rows) + kTile - 1) / kTile; }
+std::size_t tiles_of(int rows) {
+  return (static_cast<std::size_t>(rows) + kTile - 1) / kTile;
+}
 
 std::size_t tile_bytes(WeightType type, int cols) {
   if (type == WeightType::f32) return static_cast<std::size_t>(cols) * kTile * 4;
@@ -39,7 +41,9 @@ std::size_t tile_bytes(WeightType type, int cols) {
   return static_cast<std::size_t>(cols) / kBlock * (f.scales + f.quants);
 }
 
-std::uint32_t byte_at(const std::byte* p, int i) { return std::to_integer<std::uint32_t>(p[i]); }
+std::uint32_t byte_at(const std::byte* p, int i) {
+  return std::to_integer<std::uint32_t>(p[i]);
+}
 
 // GGUF's Q4_1: f16 scale, f16 minimum, 16 bytes; byte i holds element i (low nibble) and i + 16 (high).
 std::uint32_t nibble(const std::byte* block, int element) {
@@ -75,7 +79,9 @@ void pack_q8_0(const std::byte* block, int lane, std::byte* scales, std::byte* q
 
 }  // namespace
 
-std::size_t packed_bytes(WeightType type, int rows, int cols) { return tiles_of(rows) * tile_bytes(type, cols); }
+std::size_t packed_bytes(WeightType type, int rows, int cols) {
+  return tiles_of(rows) * tile_bytes(type, cols);
+}
 
 std::size_t stored_bytes(WeightType type, std::size_t rows, std::size_t cols) {
   if (type == WeightType::f32) return rows * cols * 4;

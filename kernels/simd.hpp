@@ -1,4 +1,5 @@
-// Sixteen lanes of float or int32, whatever the instruction set: one zmm, two ymm, or a plain array. Private to *_cpu.cpp.
+// Sixteen lanes of float or int32, whatever the instruction set: one zmm, two ymm, or a plain array. Private to
+// *_cpu.cpp.
 //
 // Everything lives in a namespace named after the instruction set, and nothing here or in the kernels calls a function
 // template of the standard library: the linker merges those across builds, and code for AVX-512 would then run
@@ -26,7 +27,9 @@
 
 namespace kvasir::kernels::KVASIR_ISA {
 
-inline int min(int a, int b) { return a < b ? a : b; }
+inline int min(int a, int b) {
+  return a < b ? a : b;
+}
 
 #if defined(KVASIR_ISA_avx512)
 
@@ -37,10 +40,18 @@ struct I32x16 {
   __m512i v;
 };
 
-inline F32x16 zero() { return {_mm512_setzero_ps()}; }
-inline F32x16 splat(float x) { return {_mm512_set1_ps(x)}; }
-inline F32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
-inline void store(float* p, F32x16 a) { _mm512_storeu_ps(p, a.v); }
+inline F32x16 zero() {
+  return {_mm512_setzero_ps()};
+}
+inline F32x16 splat(float x) {
+  return {_mm512_set1_ps(x)};
+}
+inline F32x16 load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+inline void store(float* p, F32x16 a) {
+  _mm512_storeu_ps(p, a.v);
+}
 inline F32x16 load_f16(const std::uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
@@ -48,21 +59,38 @@ inline void store_f16(std::uint16_t* p, F32x16 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-inline F32x16 add(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
-inline F32x16 sub(F32x16 a, F32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
-inline F32x16 mul(F32x16 a, F32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-inline F32x16 div(F32x16 a, F32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
-inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-inline F32x16 max(F32x16 a, F32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
-inline F32x16 min(F32x16 a, F32x16 b) { return {_mm512_min_ps(a.v, b.v)}; }
-inline F32x16 abs(F32x16 a) { return {_mm512_abs_ps(a.v)}; }
+inline F32x16 add(F32x16 a, F32x16 b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline F32x16 sub(F32x16 a, F32x16 b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline F32x16 mul(F32x16 a, F32x16 b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline F32x16 div(F32x16 a, F32x16 b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline F32x16 max(F32x16 a, F32x16 b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+inline F32x16 min(F32x16 a, F32x16 b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+inline F32x16 abs(F32x16 a) {
+  return {_mm512_abs_ps(a.v)};
+}
 inline F32x16 round(F32x16 a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
 // a with the sign of b.
 inline F32x16 copysign(F32x16 a, F32x16 b) {
   const __m512i sign = _mm512_set1_epi32(static_cast<int>(0x80000000U));
-  return {_mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, _mm512_castps_si512(b.v), _mm512_castps_si512(a.v), 0xCA))};
+  return {
+      _mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, _mm512_castps_si512(b.v), _mm512_castps_si512(a.v), 0xCA))};
 }
 // y where x > limit, else zero.
 inline F32x16 keep_above(F32x16 y, F32x16 x, F32x16 limit) {
@@ -74,24 +102,38 @@ inline F32x16 exp2_whole(F32x16 n) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(e, 23))};
 }
 
-inline I32x16 zero_int() { return {_mm512_setzero_si512()}; }
-inline I32x16 load_int(const void* p) { return {_mm512_loadu_si512(p)}; }
-inline I32x16 add(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
-inline I32x16 low_nibbles(I32x16 a) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(0x000F000F))}; }
+inline I32x16 zero_int() {
+  return {_mm512_setzero_si512()};
+}
+inline I32x16 load_int(const void* p) {
+  return {_mm512_loadu_si512(p)};
+}
+inline I32x16 add(I32x16 a, I32x16 b) {
+  return {_mm512_add_epi32(a.v, b.v)};
+}
+inline I32x16 low_nibbles(I32x16 a) {
+  return {_mm512_and_si512(a.v, _mm512_set1_epi32(0x000F000F))};
+}
 template <int N>
 inline I32x16 shift_right(I32x16 a) {
   return {_mm512_srli_epi32(a.v, N)};
 }
 // Bytes 0 and 2 (even) or 1 and 3 (odd) of each lane, sign-extended to two int16.
-inline I32x16 even_bytes(I32x16 a) { return {_mm512_srai_epi16(_mm512_slli_epi16(a.v, 8), 8)}; }
-inline I32x16 odd_bytes(I32x16 a) { return {_mm512_srai_epi16(a.v, 8)}; }
+inline I32x16 even_bytes(I32x16 a) {
+  return {_mm512_srai_epi16(_mm512_slli_epi16(a.v, 8), 8)};
+}
+inline I32x16 odd_bytes(I32x16 a) {
+  return {_mm512_srai_epi16(a.v, 8)};
+}
 // acc + the dot product of two int16 pairs in each lane; `pair` points at the two int16 that meet every lane.
 inline I32x16 dot2(I32x16 acc, I32x16 w, const std::int16_t* pair) {
   int bits;
   std::memcpy(&bits, pair, sizeof bits);
   return {_mm512_dpwssd_epi32(acc.v, w.v, _mm512_set1_epi32(bits))};
 }
-inline F32x16 to_float(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline F32x16 to_float(I32x16 a) {
+  return {_mm512_cvtepi32_ps(a.v)};
+}
 // Rounds to nearest even and stores 16 int16.
 inline void store_i16(std::int16_t* p, F32x16 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a.v)));
@@ -106,12 +148,16 @@ struct I32x16 {
   __m256i a, b;
 };
 
-inline F32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+inline F32x16 zero() {
+  return {_mm256_setzero_ps(), _mm256_setzero_ps()};
+}
 inline F32x16 splat(float x) {
   const __m256 v = _mm256_set1_ps(x);
   return {v, v};
 }
-inline F32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline F32x16 load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
 inline void store(float* p, F32x16 x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
@@ -125,15 +171,27 @@ inline void store_f16(std::uint16_t* p, F32x16 x) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x.a, nearest));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(x.b, nearest));
 }
-inline F32x16 add(F32x16 x, F32x16 y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
-inline F32x16 sub(F32x16 x, F32x16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
-inline F32x16 mul(F32x16 x, F32x16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
-inline F32x16 div(F32x16 x, F32x16 y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline F32x16 add(F32x16 x, F32x16 y) {
+  return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+inline F32x16 sub(F32x16 x, F32x16 y) {
+  return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+inline F32x16 mul(F32x16 x, F32x16 y) {
+  return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+inline F32x16 div(F32x16 x, F32x16 y) {
+  return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
 inline F32x16 fma(F32x16 x, F32x16 y, F32x16 z) {
   return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
-inline F32x16 max(F32x16 x, F32x16 y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
-inline F32x16 min(F32x16 x, F32x16 y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+inline F32x16 max(F32x16 x, F32x16 y) {
+  return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
+}
+inline F32x16 min(F32x16 x, F32x16 y) {
+  return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)};
+}
 inline F32x16 abs(F32x16 x) {
   const __m256 mask = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
   return {_mm256_and_ps(x.a, mask), _mm256_and_ps(x.b, mask)};
@@ -157,12 +215,16 @@ inline F32x16 exp2_whole(F32x16 n) {
           _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.b), bias), 23))};
 }
 
-inline I32x16 zero_int() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline I32x16 zero_int() {
+  return {_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
 inline I32x16 load_int(const void* p) {
   const auto* q = static_cast<const __m256i*>(p);
   return {_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
 }
-inline I32x16 add(I32x16 x, I32x16 y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
+inline I32x16 add(I32x16 x, I32x16 y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
 inline I32x16 low_nibbles(I32x16 x) {
   const __m256i mask = _mm256_set1_epi32(0x000F000F);
   return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
@@ -174,14 +236,18 @@ inline I32x16 shift_right(I32x16 x) {
 inline I32x16 even_bytes(I32x16 x) {
   return {_mm256_srai_epi16(_mm256_slli_epi16(x.a, 8), 8), _mm256_srai_epi16(_mm256_slli_epi16(x.b, 8), 8)};
 }
-inline I32x16 odd_bytes(I32x16 x) { return {_mm256_srai_epi16(x.a, 8), _mm256_srai_epi16(x.b, 8)}; }
+inline I32x16 odd_bytes(I32x16 x) {
+  return {_mm256_srai_epi16(x.a, 8), _mm256_srai_epi16(x.b, 8)};
+}
 inline I32x16 dot2(I32x16 acc, I32x16 w, const std::int16_t* pair) {
   int bits;
   std::memcpy(&bits, pair, sizeof bits);
   const __m256i v = _mm256_set1_epi32(bits);
   return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(w.a, v)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(w.b, v))};
 }
-inline F32x16 to_float(I32x16 x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+inline F32x16 to_float(I32x16 x) {
+  return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+}
 inline void store_i16(std::int16_t* p, F32x16 x) {
   const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xD8));
@@ -209,7 +275,9 @@ inline I32x16 int_lanes(F f) {
   return r;
 }
 
-inline F32x16 zero() { return F32x16{}; }
+inline F32x16 zero() {
+  return F32x16{};
+}
 inline F32x16 splat(float x) {
   return lanes([&](int) { return x; });
 }
@@ -268,7 +336,9 @@ inline F32x16 exp2_whole(const F32x16& n) {
   });
 }
 
-inline I32x16 zero_int() { return I32x16{}; }
+inline I32x16 zero_int() {
+  return I32x16{};
+}
 inline I32x16 load_int(const void* p) {
   I32x16 r;
   std::memcpy(r.v, p, sizeof r.v);
@@ -285,7 +355,8 @@ inline I32x16 shift_right(const I32x16& x) {
   return int_lanes([&](int i) { return static_cast<std::int32_t>(static_cast<std::uint32_t>(x.v[i]) >> N); });
 }
 inline std::int32_t pair_of(int low, int high) {
-  return static_cast<std::int32_t>((static_cast<std::uint32_t>(high) << 16) | (static_cast<std::uint32_t>(low) & 0xFFFF));
+  return static_cast<std::int32_t>((static_cast<std::uint32_t>(high) << 16) |
+                                   (static_cast<std::uint32_t>(low) & 0xFFFF));
 }
 inline int signed_byte(std::int32_t x, int byte) {
   return static_cast<std::int8_t>(static_cast<std::uint32_t>(x) >> (8 * byte));

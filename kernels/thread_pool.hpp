@@ -27,7 +27,8 @@ class ThreadPool {
   template <typename Body>
   void parallel_for(int count, Body&& body) {
     using Fn = std::remove_reference_t<Body>;
-    run(count, [](void* context, int index) { (*static_cast<Fn*>(context))(index); }, &body);
+    run(
+        count, [](void* context, int index) { (*static_cast<Fn*>(context))(index); }, &body);
   }
 
  private:
@@ -37,8 +38,8 @@ class ThreadPool {
   void drain();
 
   std::vector<std::thread> workers_;
-  // Loop number (high half) and next index (low half). An index is claimed by changing the whole word, so a claim proves
-  // that the description below was read while its loop was current.
+  // Loop number (high half) and next index (low half). An index is claimed by changing the whole word, so a claim
+  // proves that the description below was read while its loop was current.
   alignas(64) std::atomic<std::uint64_t> ticket_{kClosed};
   std::atomic<Item> item_{nullptr};
   std::atomic<void*> context_{nullptr};

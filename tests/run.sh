@@ -2,7 +2,7 @@
 # From a bare Debian bookworm machine to all tests. The last line is "N passed, N failed, N skipped".
 # Usage: tests/run.sh [--fast]     --fast: format, includes and the unit tests of the release build only
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 fast=
 case ${1:-} in
@@ -73,8 +73,9 @@ unit_test_targets() {
 build_sanitized() {
   cmake --preset asan -DKVASIR_TESTS=ON --log-level=WARNING >/dev/null || return
   local targets
-  mapfile -t targets < <(unit_test_targets)
-  cmake --build build/asan --target "${targets[@]}"
+  targets=$(unit_test_targets)
+  # shellcheck disable=SC2086  # target names, one word each
+  cmake --build build/asan --target $targets
 }
 
 unit_tests() {
@@ -100,13 +101,13 @@ step packages "The message above says what is missing." \
 step format "Format the files named above: clang-format-14 -i FILE" check_format
 step includes "Include downwards only; ARCHITECTURE.md has the graph." check_includes
 step build "Fix the first error above." build release || finish
+step models "The message above says what to do; tests that need a model are skipped." deploy/fetch_models.sh
 suite unit unit_tests release unit
 [[ $fast ]] && finish
 
 step clang-tidy "Fix the findings above; .clang-tidy has the checks." python3 tests/run_tidy.py build/release
 step build-asan "Fix the first error above." build_sanitized && suite sanitized unit_tests asan sanitized
-step models "The message above says what to do." deploy/fetch_models.sh &&
-  step clients-venv "Check the network: pip could not install tests/clients/requirements.txt." make_venv &&
+step clients-venv "Check the network: pip could not install tests/clients/requirements.txt." make_venv &&
   suite clients client_tests
 step bench-smoke "Run it by hand: build/release/gateway/kvasir bench --smoke" build/release/gateway/kvasir bench --smoke
 finish

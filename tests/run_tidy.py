@@ -17,8 +17,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(rb'^\s*#\s*include\s*([<"])([^">]+)[">]', re.M)
-
-# clang 14 does not know every feature that g++'s __builtin_cpu_supports does.
+# clang does not know every feature that g++'s __builtin_cpu_supports does.
 NOT_FOR_CLANG = {"kernels/kernels.cpp"}
 
 
@@ -82,7 +81,7 @@ def stamp_of(sources, files):
 
 
 def tidy(folder, path):
-    command = ["clang-tidy-14", "-p", str(folder), "--quiet", "--extra-arg=-Wno-error", "--extra-arg=-Wno-everything", str(path)]
+    command = ["clang-tidy-16", "-p", str(folder), "--quiet", "--extra-arg=-Wno-error", "--extra-arg=-Wno-everything", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
     return path, done.returncode, done.stdout + ("" if done.returncode == 0 else done.stderr)
 

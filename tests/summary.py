@@ -29,7 +29,7 @@ def main():
             result = outcome(case)
             counts[result] += 1
             if result != "passed":
-                print(f"{result}: {pathlib.Path(name).stem}: {case.get('classname')}.{case.get('name')}")
+                print(f"{result}: {pathlib.Path(name).stem}: {case.get('name')}")
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))
     return 1 if counts["failed"] else 0
 

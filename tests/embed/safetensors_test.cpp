@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <random>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -84,6 +85,30 @@ TEST(SafeTensors, RefusesAHeaderThatIsNoObjectOfTensors) {
   expect_says(refusal_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
                          R"("a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})"),
               "tensor 'a' twice");
+}
+
+TEST(SafeTensors, NeverGivesBytesOutsideADamagedFile) {
+  const std::string whole = file_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                                    R"("b":{"dtype":"F16","shape":[2],"data_offsets":[4,8]}})",
+                                    "12345678");
+  const TemporaryFolder folder;
+  std::mt19937 random(1);
+  for (int i = 0; i < 500; ++i) {
+    std::string damaged = whole;
+    for (auto changes = 1 + random() % 3; changes > 0; --changes) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    std::string error;
+    const auto file = SafeTensors::open(folder.write("m", damaged), error);
+    EXPECT_EQ(file.has_value(), error.empty());
+    if (!file) continue;
+    for (const char* name : {"a", "b"}) {
+      const Tensor* tensor = file->find(name);
+      if (tensor == nullptr) continue;
+      EXPECT_GE(tensor->bytes.data(), file->file_bytes().data());
+      EXPECT_LE(tensor->bytes.data() + tensor->bytes.size(), file->file_bytes().data() + damaged.size());
+    }
+  }
 }
 
 TEST(SafeTensors, RefusesShapesThatAreNoShapes) {

@@ -1,13 +1,12 @@
 // A folder for one test, removed at its end.
 #pragma once
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-
-#include <stdlib.h>
 
 namespace kvasir::embed {
 

@@ -3,6 +3,7 @@
 #include "tests/embed/test_model.hpp"
 
 #include <cstdint>
+#include <random>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -65,6 +66,42 @@ TEST(WordPiece, ReadsTheLiteralMarksAsTheirTokens) {
 
 TEST(WordPiece, DropsBytesThatAreNoUtf8) {
   EXPECT_THAT(encode("e\xFF\xC3 e\xED\xA0\x80\xF5 e\xE5\xA5"), ElementsAre(kCls, kE, kE, kE, kSep));
+}
+
+TEST(WordPiece, FollowsAWordAcrossChunksOfDecomposition) {
+  // Punctuated words without a space, then one whose accents stand where a chunk of 256 would end.
+  std::string text;
+  std::vector<TokenId> expected = {kCls};
+  for (int i = 0; i < 126; ++i) {
+    text += "e,";
+    expected.insert(expected.end(), {kE, kComma});
+  }
+  text +=
+      "e\xCC\x81mb\xCC\x81\xCC\xA3\xC3\x89"
+      "ds,e";
+  expected.insert(expected.end(), {kEmbed, kS, kComma, kE, kSep});
+  EXPECT_EQ(encode(text, 1000), expected);
+}
+
+TEST(WordPiece, DropsARunOfCombiningMarksOfAnyLength) {
+  // Two marks in turn that canonical order would sort: U+0301 (class 230) and U+0316 (class 220).
+  std::string marks;
+  for (int i = 0; i < 200'000; ++i) marks += "\xCC\x81\xCC\x96";
+  EXPECT_THAT(encode("e" + marks + " e"), ElementsAre(kCls, kE, kE, kSep));
+}
+
+TEST(WordPiece, TakesAnyBytes) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 2000; ++i) {
+    std::string text(random() % 64, '\0');
+    for (char& byte : text) byte = static_cast<char>(random());
+    const auto ids = encode(text, 16);
+    ASSERT_GE(ids.size(), 2U);
+    ASSERT_LE(ids.size(), 16U);
+    EXPECT_EQ(ids.front(), kCls);
+    EXPECT_EQ(ids.back(), kSep);
+    EXPECT_THAT(ids, testing::Each(testing::AllOf(testing::Ge(0), testing::Le(kMoreA))));
+  }
 }
 
 TEST(WordPiece, RefusesAVocabularyWithoutItsMarks) {

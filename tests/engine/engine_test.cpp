@@ -1,14 +1,14 @@
 // The engine from outside: requests in, tokens out; on a tiny model with random weights.
 #include "engine/engine.hpp"
 
+#include "tests/engine/tiny_model.hpp"
+
 #include <condition_variable>
 #include <fstream>
 #include <future>
 #include <mutex>
 
 #include <gtest/gtest.h>
-
-#include "tests/engine/tiny_model.hpp"
 
 namespace kvasir::engine {
 namespace {
@@ -119,7 +119,8 @@ TEST_F(EngineTest, ReusesTheSystemPromptAndAnswersTheSameBits) {
 
 TEST_F(EngineTest, GivesBitEqualLogprobsColdWarmBatchedAndInAnyChunkSize) {
   std::vector<GenerateRequest> requests;
-  for (int i = 0; i < 8; ++i) requests.push_back(ask(words(40, static_cast<unsigned>(i % 3)), words(30 + 10 * i, static_cast<unsigned>(50 + i))));
+  for (int i = 0; i < 8; ++i)
+    requests.push_back(ask(words(40, static_cast<unsigned>(i % 3)), words(30 + 10 * i, static_cast<unsigned>(50 + i))));
   std::vector<Answer> alone;
   for (const GenerateRequest& request : requests) alone.push_back(run(*load(settings()), request));
 
@@ -137,7 +138,8 @@ TEST_F(EngineTest, GivesBitEqualLogprobsColdWarmBatchedAndInAnyChunkSize) {
       for (std::size_t i = 0; i < requests.size(); ++i) {
         const Answer answer = collectors[i]->wait();
         ASSERT_FALSE(answer.error) << answer.error->message;
-        EXPECT_EQ(answer.logprobs, alone[i].logprobs) << "step " << step_tokens << " round " << round << " request " << i;
+        EXPECT_EQ(answer.logprobs, alone[i].logprobs)
+            << "step " << step_tokens << " round " << round << " request " << i;
         if (round == 1) {
           EXPECT_GT(answer.summary.reused_tokens, answer.summary.prompt_tokens - 17);
         }

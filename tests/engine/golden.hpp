@@ -1,6 +1,8 @@
 // Where golden data and models lie, and a model with everything it needs to run a step.
 #pragma once
 
+#include "engine/step_runner.hpp"
+
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -9,13 +11,13 @@
 #include <string>
 #include <vector>
 
-#include "engine/step_runner.hpp"
-
 namespace kvasir::engine {
 
 inline std::filesystem::path shared_data() {
   const char* folder = std::getenv("KVASIR_SHARED");
-  return (folder != nullptr ? std::filesystem::path(folder) : std::filesystem::path(KVASIR_SOURCE_DIR) / ".." / "shared") / "data";
+  return (folder != nullptr ? std::filesystem::path(folder)
+                            : std::filesystem::path(KVASIR_SOURCE_DIR) / ".." / "shared") /
+         "data";
 }
 
 inline std::string model_path(const std::string& name) {

@@ -1,4 +1,9 @@
-// Logits against a float64 reference of the same file. The bound is llama.cpp's own error there, which the data records.
+// Logits against a float64 reference of the same file. The bound is llama.cpp's own error there, which the data
+// records.
+#include "tests/engine/golden.hpp"
+
+#include "engine/step_runner.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -9,9 +14,6 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-
-#include "engine/step_runner.hpp"
-#include "tests/engine/golden.hpp"
 
 namespace kvasir::engine {
 namespace {
@@ -60,7 +62,8 @@ TEST_P(TinyModel, HasLogitsNoFartherFromTheReferenceThanLlamaCpp) {
   }
   const json& llama_cpp = golden.contains("llama_cpp_vs_transformers_f64") ? golden["llama_cpp_vs_transformers_f64"]
                                                                            : golden.at("llama_cpp_vs_ref_f64");
-  std::printf("  %s: mean KL %.3g, largest logit error %.3g (llama.cpp: %s)\n", name.c_str(), kl, worst, llama_cpp.dump().c_str());
+  std::printf("  %s: mean KL %.3g, largest logit error %.3g (llama.cpp: %s)\n", name.c_str(), kl, worst,
+              llama_cpp.dump().c_str());
   EXPECT_LE(kl, llama_cpp.at("mean_kl").get<double>());
   EXPECT_LE(worst, llama_cpp.at("max_abs_logit_err").get<double>());
 }
@@ -108,7 +111,8 @@ TEST(SmolLM2, HasLogprobsNoFartherFromTheReferenceThanLlamaCpp) {
       theirs += llama_cpp[index++];
       ++positions;
     }
-    std::printf("  %-10s %5zu tokens  mean KL %.3g (llama.cpp %.3g)\n", name.c_str(), tokens.size(), mean / static_cast<double>(index),
+    std::printf("  %-10s %5zu tokens  mean KL %.3g (llama.cpp %.3g)\n", name.c_str(), tokens.size(),
+                mean / static_cast<double>(index),
                 std::accumulate(llama_cpp.begin(), llama_cpp.end(), 0.0) / static_cast<double>(index));
   }
   std::printf("  all %d positions: mean KL %.3g, llama.cpp %.3g\n", positions, ours / positions, theirs / positions);

@@ -33,7 +33,8 @@ struct Cache {
     return blocks;
   }
   // Inserts whole blocks of `tokens` and lets go of them; the tree holds them then.
-  std::vector<BlockId> insert(const Tokens& tokens, std::vector<DocumentMark> documents = {}, std::string_view space = "") {
+  std::vector<BlockId> insert(const Tokens& tokens, std::vector<DocumentMark> documents = {},
+                              std::string_view space = "") {
     auto blocks = take(tokens.size() / 16);
     tree.insert(space, std::span(tokens).first(blocks.size() * 16), blocks, documents);
     std::vector<BlockId> ids;
@@ -153,7 +154,8 @@ TEST(PrefixTree, AgreesWithASetOfPrefixesUnderRandomInserts) {
     ASSERT_EQ(cache.tree.matched_tokens("", tokens), static_cast<int>(longest));
     if (random() % 2 == 0) {
       cache.insert(tokens);
-      for (std::size_t n = 16; n <= tokens.size(); n += 16) prefixes.insert(Tokens(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n)));
+      for (std::size_t n = 16; n <= tokens.size(); n += 16)
+        prefixes.insert(Tokens(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n)));
     }
     ASSERT_EQ(cache.tree.blocks(), static_cast<int>(prefixes.size()));
     ASSERT_EQ(cache.pool.total() - cache.pool.free(), cache.tree.blocks());

@@ -1,7 +1,7 @@
 // A llama with random weights and a byte vocabulary, written as GGUF: engine tests need no download.
 #pragma once
 
-#include <unistd.h>
+#include "kernels/kernels.hpp"
 
 #include <cmath>
 #include <cstdint>
@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/kernels.hpp"
+#include <unistd.h>
 
 namespace kvasir::engine {
 
@@ -43,7 +43,8 @@ class GgufWriter {
     put(meta_, static_cast<std::uint64_t>(values.size()));
     for (const std::int32_t value : values) put(meta_, value);
   }
-  void tensor(std::string_view name, kernels::WeightType type, std::uint64_t inputs, std::uint64_t outputs, const std::vector<std::byte>& data) {
+  void tensor(std::string_view name, kernels::WeightType type, std::uint64_t inputs, std::uint64_t outputs,
+              const std::vector<std::byte>& data) {
     string(infos_, name);
     put(infos_, std::uint32_t{2});
     put(infos_, inputs);
@@ -98,9 +99,11 @@ struct TinyShape {
 };
 
 // Random rows in the stored form of `type`, with values of standard deviation about `scale`.
-inline std::vector<std::byte> random_matrix(kernels::WeightType type, int inputs, int outputs, float scale, std::mt19937& random) {
+inline std::vector<std::byte> random_matrix(kernels::WeightType type, int inputs, int outputs, float scale,
+                                            std::mt19937& random) {
   using kernels::WeightType;
-  std::vector<std::byte> data(kernels::stored_bytes(type, static_cast<std::size_t>(outputs), static_cast<std::size_t>(inputs)));
+  std::vector<std::byte> data(
+      kernels::stored_bytes(type, static_cast<std::size_t>(outputs), static_cast<std::size_t>(inputs)));
   std::normal_distribution<float> normal(0, scale);
   const auto half = [&](std::size_t at, float value) {
     const std::uint16_t bits = kernels::f32_to_f16(value);
@@ -206,7 +209,8 @@ class TinyModelFile {
  public:
   explicit TinyModelFile(const TinyShape& shape = {}, unsigned seed = 1) {
     static int count = 0;
-    path_ = std::filesystem::temp_directory_path() / ("kvasir-tiny-" + std::to_string(::getpid()) + "-" + std::to_string(count++) + ".gguf");
+    path_ = std::filesystem::temp_directory_path() /
+            ("kvasir-tiny-" + std::to_string(::getpid()) + "-" + std::to_string(count++) + ".gguf");
     write_tiny_model(path_, shape, seed);
   }
   ~TinyModelFile() { std::filesystem::remove(path_); }

@@ -1,5 +1,7 @@
-// Paged attention: right against a plain softmax in double; a row's bits do not depend on its chunk; a shifted block reads
-// like one that was computed at its new place.
+// Paged attention: right against a plain softmax in double; a row's bits do not depend on its chunk; a shifted block
+// reads like one that was computed at its new place.
+#include "tests/kernels/isas.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -8,8 +10,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-
-#include "tests/kernels/isas.hpp"
 
 namespace kvasir::kernels {
 namespace {
@@ -21,7 +21,8 @@ struct Rotation {
   std::vector<float> sin;
   RopeTable table;
 
-  explicit Rotation(int dims, bool interleaved) : cos(static_cast<std::size_t>(kPositions * dims / 2)), sin(cos.size()) {
+  explicit Rotation(int dims, bool interleaved)
+      : cos(static_cast<std::size_t>(kPositions * dims / 2)), sin(cos.size()) {
     for (int p = 0; p < kPositions; ++p)
       for (int i = 0; i < dims / 2; ++i) {
         const double angle = p * std::pow(10000.0, -2.0 * i / dims);
@@ -41,7 +42,12 @@ struct Sequence {
   std::vector<BlockRef> table;
 
   Sequence(AttentionShape s, int n, unsigned seed, bool interleaved = true)
-      : shape(s), length(n), q(size(s.heads)), k(size(s.kv_heads)), v(size(s.kv_heads)), rotation(s.head_dim, interleaved) {
+      : shape(s),
+        length(n),
+        q(size(s.heads)),
+        k(size(s.kv_heads)),
+        v(size(s.kv_heads)),
+        rotation(s.head_dim, interleaved) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
     for (auto* values : {&q, &k, &v})
@@ -57,7 +63,9 @@ struct Storage {
   std::vector<std::uint16_t> k, v;
   KvLayer layer;
   explicit Storage(const Sequence& s)
-      : k(s.table.size() * static_cast<std::size_t>(s.shape.kv_heads * s.shape.head_dim * kKvBlock)), v(k.size()), layer{k.data(), v.data()} {}
+      : k(s.table.size() * static_cast<std::size_t>(s.shape.kv_heads * s.shape.head_dim * kKvBlock)),
+        v(k.size()),
+        layer{k.data(), v.data()} {}
 };
 
 // Writes the sequence's KV; keys are rotated for position - shift of their block.
@@ -82,8 +90,8 @@ std::vector<float> attend(const Kernels& kernels, const Sequence& s, const Stora
   std::vector<float> scratch(attention_scratch(s.shape));
   const int group = s.shape.heads / s.shape.kv_heads * s.shape.head_dim;
   for (int h = 0; h < s.shape.kv_heads; ++h)
-    kernels.attention(storage.layer, s.shape, s.rotation.table, s.table.data(), first + 1, rows, h, q.data() + h * group, width,
-                      out.data() + h * group, width, scratch.data());
+    kernels.attention(storage.layer, s.shape, s.rotation.table, s.table.data(), first + 1, rows, h,
+                      q.data() + h * group, width, out.data() + h * group, width, scratch.data());
   return out;
 }
 
@@ -93,7 +101,8 @@ std::vector<double> plain(const Sequence& s, int row) {
   const Kernels& kernels = *find(Isa::generic);
   std::vector<double> out;
   for (int h = 0; h < s.shape.heads; ++h) {
-    std::vector<float> q(s.q.begin() + (row * s.shape.heads + h) * dim, s.q.begin() + (row * s.shape.heads + h + 1) * dim);
+    std::vector<float> q(s.q.begin() + (row * s.shape.heads + h) * dim,
+                         s.q.begin() + (row * s.shape.heads + h + 1) * dim);
     kernels.rope(s.rotation.table, q.data(), 1, dim, row);
     std::vector<double> weight;
     for (int t = 0; t <= row; ++t) {
@@ -108,7 +117,8 @@ std::vector<double> plain(const Sequence& s, int row) {
     for (int d = 0; d < dim; ++d) {
       double value = 0;
       for (int t = 0; t <= row; ++t)
-        value += weight[static_cast<std::size_t>(t)] / sum * s.v[static_cast<std::size_t>((t * s.shape.kv_heads + h / group) * dim + d)];
+        value += weight[static_cast<std::size_t>(t)] / sum *
+                 s.v[static_cast<std::size_t>((t * s.shape.kv_heads + h / group) * dim + d)];
       out.push_back(value);
     }
   }
@@ -124,7 +134,8 @@ TEST(Attention, EqualsAPlainSoftmax) {
     for (const Kernels* k : isas()) {
       const std::vector<float> out = attend(*k, s, written(*k, s), length - 1, 1);
       const std::vector<double> want = plain(s, length - 1);
-      for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(out[i], want[i], 2e-3) << k->name << " length " << length;
+      for (std::size_t i = 0; i < want.size(); ++i)
+        ASSERT_NEAR(out[i], want[i], 2e-3) << k->name << " length " << length;
     }
   }
 }
@@ -143,7 +154,8 @@ TEST(Attention, GivesARowTheSameBitsInEveryChunkAndOnEveryInstructionSet) {
       for (int row = 500; row + chunk <= 530; row += chunk) {
         const std::vector<float> out = attend(*k, s, storage, row, chunk);
         for (std::size_t i = 0; i < out.size(); ++i)
-          ASSERT_EQ(out[i], alone[static_cast<std::size_t>((row - 500) * width) + i]) << k->name << " chunk " << chunk << " row " << row;
+          ASSERT_EQ(out[i], alone[static_cast<std::size_t>((row - 500) * width) + i])
+              << k->name << " chunk " << chunk << " row " << row;
       }
   }
 }
@@ -166,7 +178,9 @@ TEST(Attention, IgnoresWhateverLiesBehindTheLastToken) {
   const std::vector<float> want = attend(k, s, storage, 20, 1);
   // Given: everything after token 20 is overwritten with the largest numbers that f16 has.
   const std::vector<float> huge(64, 65504.0F);
-  for (int t = 21; t < 48; ++t) k.kv_write(storage.layer, s.shape, s.table[static_cast<std::size_t>(t / 16)].block, t % 16, huge.data(), huge.data());
+  for (int t = 21; t < 48; ++t)
+    k.kv_write(storage.layer, s.shape, s.table[static_cast<std::size_t>(t / 16)].block, t % 16, huge.data(),
+               huge.data());
   EXPECT_EQ(attend(k, s, storage, 20, 1), want);
 }
 

@@ -1,4 +1,7 @@
 // Norms, activations, softmax, f16: right against double, equal on every instruction set.
+#include "kernels/thread_pool.hpp"
+#include "tests/kernels/isas.hpp"
+
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -6,9 +9,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-
-#include "kernels/thread_pool.hpp"
-#include "tests/kernels/isas.hpp"
 
 namespace kvasir::kernels {
 namespace {
@@ -46,8 +46,7 @@ TEST_P(Rows, RmsNorm) {
   });
   double sum = 0;
   for (float v : x) sum += static_cast<double>(v) * v;
-  for (std::size_t i = 0; i < x.size(); ++i)
-    EXPECT_NEAR(y[i], x[i] / std::sqrt(sum / n + 1e-5) * w[i], 1e-5);
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], x[i] / std::sqrt(sum / n + 1e-5) * w[i], 1e-5);
 }
 
 TEST_P(Rows, LayerNorm) {

@@ -1,9 +1,9 @@
 // The instruction sets of this machine, generic first: every kernel test runs on all of them.
 #pragma once
 
-#include <vector>
-
 #include "kernels/kernels.hpp"
+
+#include <vector>
 
 namespace kvasir::kernels {
 

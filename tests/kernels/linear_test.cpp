@@ -1,4 +1,6 @@
 // Matrix products: right against a plain sum in double, and equal bit for bit on every instruction set and batch shape.
+#include "tests/kernels/isas.hpp"
+
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -6,8 +8,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-
-#include "tests/kernels/isas.hpp"
 
 namespace kvasir::kernels {
 namespace {
@@ -19,7 +19,8 @@ struct Case {
 };
 
 std::vector<std::byte> random_weights(const Case& c, std::mt19937& random) {
-  std::vector<std::byte> stored(stored_bytes(c.type, static_cast<std::size_t>(c.rows), static_cast<std::size_t>(c.cols)));
+  std::vector<std::byte> stored(
+      stored_bytes(c.type, static_cast<std::size_t>(c.rows), static_cast<std::size_t>(c.cols)));
   std::normal_distribution<float> normal;
   const std::size_t block = c.type == WeightType::q4_1 ? 20 : 34;
   if (c.type == WeightType::f32) {
@@ -91,8 +92,10 @@ TEST_P(Linear, EqualsAPlainSumInDouble) {
     const Product p({GetParam(), rows, cols}, m, random);
     std::vector<float> w(static_cast<std::size_t>(rows * cols));
     for (int r = 0; r < rows; ++r)
-      dequantize_row(p.c.type, p.stored.data() + stored_bytes(p.c.type, static_cast<std::size_t>(r), static_cast<std::size_t>(cols)),
-                     cols, w.data() + static_cast<std::ptrdiff_t>(r) * cols);
+      dequantize_row(
+          p.c.type,
+          p.stored.data() + stored_bytes(p.c.type, static_cast<std::size_t>(r), static_cast<std::size_t>(cols)), cols,
+          w.data() + static_cast<std::ptrdiff_t>(r) * cols);
     for (const Kernels* k : isas()) {
       const std::vector<float> y = p.run(*k, 0, m);
       for (int i = 0; i < m; ++i)
@@ -100,11 +103,13 @@ TEST_P(Linear, EqualsAPlainSumInDouble) {
           double sum = p.bias[static_cast<std::size_t>(r)];
           double magnitude = 1;
           for (int j = 0; j < cols; ++j) {
-            const double term = static_cast<double>(w[static_cast<std::size_t>(r * cols + j)]) * p.x[static_cast<std::size_t>(i * cols + j)];
+            const double term = static_cast<double>(w[static_cast<std::size_t>(r * cols + j)]) *
+                                p.x[static_cast<std::size_t>(i * cols + j)];
             sum += term;
             magnitude += std::fabs(term);
           }
-          ASSERT_NEAR(y[static_cast<std::size_t>(i * rows + r)], sum, 5e-5 * magnitude) << k->name << " row " << i << " output " << r;
+          ASSERT_NEAR(y[static_cast<std::size_t>(i * rows + r)], sum, 5e-5 * magnitude)
+              << k->name << " row " << i << " output " << r;
         }
     }
   }
@@ -118,7 +123,8 @@ TEST_P(Linear, GivesARowTheSameBitsAloneAndInAnyBatchAndOnEveryInstructionSet) {
     for (const int batch : {1, 2, 3, 5, 8, 13, 23})
       for (int first = 0; first + batch <= 23; first += batch) {
         const std::vector<float> part = p.run(*k, first, batch);
-        ASSERT_EQ(0, std::memcmp(part.data(), whole.data() + static_cast<std::ptrdiff_t>(first) * 80, part.size() * sizeof(float)))
+        ASSERT_EQ(0, std::memcmp(part.data(), whole.data() + static_cast<std::ptrdiff_t>(first) * 80,
+                                 part.size() * sizeof(float)))
             << k->name << " batch " << batch << " from " << first;
       }
   }
@@ -145,13 +151,18 @@ TEST_P(Linear, CanBeSplitOverOutputsWithoutTouchingOthers) {
   EXPECT_EQ(y[70], -1.0F);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, Linear, testing::Values(WeightType::f32, WeightType::f16, WeightType::q4_1, WeightType::q8_0),
+INSTANTIATE_TEST_SUITE_P(Types, Linear,
+                         testing::Values(WeightType::f32, WeightType::f16, WeightType::q4_1, WeightType::q8_0),
                          [](const auto& type) {
                            switch (type.param) {
-                             case WeightType::f32: return std::string("f32");
-                             case WeightType::f16: return std::string("f16");
-                             case WeightType::q4_1: return std::string("q4_1");
-                             default: return std::string("q8_0");
+                             case WeightType::f32:
+                               return std::string("f32");
+                             case WeightType::f16:
+                               return std::string("f16");
+                             case WeightType::q4_1:
+                               return std::string("q4_1");
+                             default:
+                               return std::string("q8_0");
                            }
                          });
 
