@@ -1,0 +1,91 @@
+#include "engine/jinja_operations.hpp"
+#include "engine/jinja_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/core.h>
+
+namespace kvasir::engine::jinja {
+namespace {
+
+using TestFunction = bool (*)(const Value& object, const CallArguments& arguments);
+
+const Value& operand(const CallArguments& arguments) {
+  if (arguments.positional.empty()) fail_evaluation("a test lacks its argument");
+  return arguments.positional.front();
+}
+
+template <Comparison Kind>
+bool compares(const Value& object, const CallArguments& arguments) {
+  return compare(Kind, object, operand(arguments));
+}
+
+bool divisible(const Value& object, const CallArguments& arguments) {
+  const std::int64_t divisor = operand(arguments).integer();
+  if (divisor == 0) fail_evaluation("division by zero");
+  return divisor == -1 || object.integer() % divisor == 0;
+}
+
+bool same_case(const Value& object, std::string (*change)(std::string_view)) {
+  const std::string text = object.to_text();
+  return change(text) == text;
+}
+
+constexpr std::array<std::pair<std::string_view, TestFunction>, 35> kTests{{
+    {"defined", [](const Value& v, const CallArguments&) { return !v.is_undefined(); }},
+    {"undefined", [](const Value& v, const CallArguments&) { return v.is_undefined(); }},
+    {"none", [](const Value& v, const CallArguments&) { return v.is_none(); }},
+    {"string", [](const Value& v, const CallArguments&) { return v.text() != nullptr; }},
+    {"number", [](const Value& v, const CallArguments&) { return v.is_number() || v.get<bool>() != nullptr; }},
+    {"integer", [](const Value& v, const CallArguments&) { return v.get<std::int64_t>() != nullptr; }},
+    {"float", [](const Value& v, const CallArguments&) { return v.get<double>() != nullptr; }},
+    {"boolean", [](const Value& v, const CallArguments&) { return v.get<bool>() != nullptr; }},
+    {"true", [](const Value& v, const CallArguments&) { return v.get<bool>() != nullptr && v.truthy(); }},
+    {"false", [](const Value& v, const CallArguments&) { return v.get<bool>() != nullptr && !v.truthy(); }},
+    {"mapping", [](const Value& v, const CallArguments&) { return v.dict() != nullptr && !v.namespace_entries(); }},
+    {"sequence", [](const Value& v, const CallArguments&) { return v.list() || v.text() || v.dict(); }},
+    {"iterable", [](const Value& v, const CallArguments&) { return v.list() || v.text() || v.dict(); }},
+    {"callable", [](const Value& v, const CallArguments&) { return v.get<Builtin>() || v.get<const Macro*>(); }},
+    {"even", [](const Value& v, const CallArguments&) { return v.integer() % 2 == 0; }},
+    {"odd", [](const Value& v, const CallArguments&) { return v.integer() % 2 != 0; }},
+    {"divisibleby", divisible},
+    {"lower", [](const Value& v, const CallArguments&) { return same_case(v, to_lower); }},
+    {"upper", [](const Value& v, const CallArguments&) { return same_case(v, to_upper); }},
+    {"filter", [](const Value& v, const CallArguments&) { return v.text() != nullptr && is_filter(*v.text()); }},
+    {"test", [](const Value& v, const CallArguments&) { return v.text() != nullptr && is_test(*v.text()); }},
+    {"in", compares<Comparison::in>},
+    {"eq", compares<Comparison::equal>},
+    {"==", compares<Comparison::equal>},
+    {"equalto", compares<Comparison::equal>},
+    {"sameas", compares<Comparison::equal>},
+    {"ne", compares<Comparison::not_equal>},
+    {"!=", compares<Comparison::not_equal>},
+    {"lt", compares<Comparison::less>},
+    {"lessthan", compares<Comparison::less>},
+    {"le", compares<Comparison::less_equal>},
+    {"gt", compares<Comparison::greater>},
+    {"greaterthan", compares<Comparison::greater>},
+    {"ge", compares<Comparison::greater_equal>},
+    {">=", compares<Comparison::greater_equal>},
+}};
+
+const TestFunction* find_test(std::string_view name) {
+  const auto* found = std::find_if(kTests.begin(), kTests.end(), [&](const auto& test) { return test.first == name; });
+  return found == kTests.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+bool is_test(std::string_view name) {
+  return find_test(name) != nullptr;
+}
+
+bool apply_test(std::string_view name, const Value& object, const CallArguments& arguments) {
+  const TestFunction* test = find_test(name);
+  if (test == nullptr) fail_evaluation(fmt::format("there is no test '{}'", name));
+  return (*test)(object, arguments);
+}
+
+}  // namespace kvasir::engine::jinja

@@ -1,0 +1,30 @@
+// Python's string operations, by code points.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvasir::engine::jinja {
+
+inline constexpr std::string_view kPythonSpace = " \t\n\r\v\f";
+
+std::int64_t code_point_count(std::string_view text);
+std::vector<std::string_view> code_points(std::string_view text);
+
+enum class Side { left, right, both };
+// `characters`: a set of ASCII characters.
+std::string_view strip(std::string_view text, std::string_view characters, Side side);
+
+std::string to_upper(std::string_view text);
+std::string to_lower(std::string_view text);
+std::string to_title(std::string_view text);        // every word
+std::string to_capitalized(std::string_view text);  // the first letter, the rest lower
+
+// At most `limit` replacements; < 0: all.
+std::string replace(std::string_view text, std::string_view from, std::string_view to, std::int64_t limit);
+// At most `limit` cuts; < 0: all. An empty separator cuts at runs of white space.
+std::vector<std::string> split(std::string_view text, std::string_view separator, std::int64_t limit);
+
+}  // namespace kvasir::engine::jinja

@@ -1,0 +1,320 @@
+// Chat templates: those of real models against what Jinja makes of them, the language piece by piece, and bad
+// templates.
+#include "engine/chat_template.hpp"
+
+#include "engine/model_file.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace kvasir::engine {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::filesystem::path shared_data() {
+  const char* shared = std::getenv("KVASIR_SHARED");
+  return std::filesystem::path(shared != nullptr ? shared : KVASIR_SOURCE_DIR "/../shared") / "data";
+}
+
+nlohmann::json read_json(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return nlohmann::json::parse(file);
+}
+
+const std::vector<rag::Message> kChat{{rag::Role::system, "Be brief.", ""},
+                                      {rag::Role::user, "Hello", ""},
+                                      {rag::Role::assistant, "Hi", ""},
+                                      {rag::Role::user, " Who? ", ""}};
+
+const std::vector<rag::Message> kTurns{kChat.begin() + 1, kChat.end()};
+
+// What a template makes of messages, or the error.
+std::string render(std::string_view source, const std::vector<rag::Message>& messages = kTurns,
+                   const std::vector<rag::Document>& documents = {}) {
+  const auto parsed = ChatTemplate::parse(source, "<s>", "</s>");
+  if (!parsed) return "error: " + parsed.error().message;
+  const auto text = parsed->render(messages, documents, true);
+  return text ? *text : "error: " + text.error().message;
+}
+
+struct Case {
+  std::string source;
+  std::string text;
+};
+
+class JinjaLanguage : public ::testing::TestWithParam<Case> {};
+
+TEST_P(JinjaLanguage, MakesThisText) {
+  EXPECT_EQ(render(GetParam().source), GetParam().text) << GetParam().source;
+}
+
+INSTANTIATE_TEST_SUITE_P(WhiteSpace, JinjaLanguage,
+                         ::testing::Values(Case{"a\n{% if true %}\nb\n{% endif %}\nc", "a\nb\nc"},
+                                           Case{"a\n  {% if true %}b{% endif %}", "a\nb"},
+                                           Case{"a {% if true %} b {% endif %} c", "a  b  c"},
+                                           Case{"a  {%- if true -%}  b{% endif %}", "ab"},
+                                           Case{"a\n{{- 'b' -}}\n c", "abc"}, Case{"a\n{{ 'b' }}\nc", "a\nb\nc"},
+                                           Case{"  {%+ if true %}a{% endif +%}\nb", "  a\nb"},
+                                           Case{"a{#- x -#}  b{# y #}\nc", "abc"},
+                                           Case{"line\r\nline\n", "line\nline"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Expressions, JinjaLanguage,
+    ::testing::Values(
+        Case{"{{ 1 + 2 * 3 }} {{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }} {{ 7 / 2 }} {{ 2 ** 10 }}", "7 3 -4 2 3.5 1024"},
+        Case{"{{ 'a' ~ 1 ~ true ~ none }}", "a1TrueNone"}, Case{"{{ 'a' + 'b' * 3 }}", "abbb"},
+        Case{"{{ 1 < 2 < 3 }} {{ 1 == 1.0 }} {{ 'a' < 'b' }} {{ not 1 > 2 }}", "True True True True"},
+        Case{"{{ 'b' in 'abc' }} {{ 2 not in [1, 2] }} {{ 'x' in {'x': 1} }}", "True False True"},
+        Case{"{{ '' or 'x' }} {{ 0 and 1 }} {{ 'a' if false else 'b' }}|{{ 'a' if false }}|", "x 0 b||"},
+        Case{"{{ {'a': {'b': [1, 2]}}.a['b'][-1] }}", "2"},
+        Case{"{{ [1, 'x', none, {'k': 1.0}] }}", "[1, 'x', None, {'k': 1.0}]"},
+        Case{"{{ [1,2,3,4][1:] }} {{ 'chào'[:-1] }} {{ 'abc'[::-1] }} {{ [1,2,3][5:] }}", "[2, 3, 4] chà cba []"},
+        Case{"{{ 'tab\\tquote\\'\\u00e9' }}", "tab\tquote'é"}, Case{"{{ 'a' 'b' }}", "ab"},
+        Case{"{{ {'}}': '%}'}['}}'] }}", "%}"},
+        Case{"{{ messages[0].role }} {{ messages[1]['content'] }} {{ messages|length }}", "user Hi 3"},
+        Case{"{{ messages[1] == messages[1] }} {{ [1, 2] == [1, 2] }}", "True True"},
+        Case{"{{ nothing }}|{{ none }}", "|None"},
+        Case{"{{ bos_token + eos_token }}{{ tools is none }}", "<s></s>True"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Statements, JinjaLanguage,
+    ::testing::Values(
+        Case{"{% for m in messages if m.role == 'user' %}{{ loop.index }}/{{ loop.length }}{{ ' ' if not loop.last "
+             "}}{% endfor %}",
+             "1/2 2/2"},
+        Case{"{% for k, v in {'a': 1, 'b': 2}.items() %}{{ k }}{{ v }}{% endfor %}", "a1b2"},
+        Case{"{% for x in [] %}x{% else %}none{% endfor %}", "none"},
+        Case{"{% for x in range(9) %}{% if x == 2 %}{% continue %}{% elif x == 4 %}{% break %}{% endif %}{{ x }}{% "
+             "endfor %}",
+             "013"},
+        Case{"{% for x in 'ab' %}{{ loop.previtem }}{{ loop.first }}{{ loop.nextitem }}{% endfor %}", "TruebaFalse"},
+        Case{"{% set x = 1 %}{% for i in [1, 2] %}{% set x = 5 %}{% endfor %}{{ x }}", "1"},
+        Case{"{% set ns = namespace(x=1) %}{% for i in [1, 2] %}{% set ns.x = ns.x + i %}{% endfor %}{{ ns.x }}", "4"},
+        Case{"{% set a, b = [1, 2] %}{{ b }}{% set t %}<{{ a }}>{% endset %}{{ t }}", "2<1>"},
+        Case{"{% macro m(a, b='x') %}{{ a }}{{ b }}{{ hidden }}{% endmacro %}{% for hidden in [1] %}{{ m(1) + m(2, "
+             "b='y') }}{% endfor %}",
+             "1x2y"},
+        Case{"{% if false %}a{% elif true %}b{% else %}c{% endif %}", "b"},
+        Case{"{% generation %}x{% endgeneration %}", "x"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    FiltersTestsAndMethods, JinjaLanguage,
+    ::testing::Values(
+        Case{"{{ '  a ' | trim }}|{{ 'Ab' | upper }}|{{ 'ÄB' | lower }}|{{ 'ab cd' | title }}|{{ 'aBC' | capitalize }}",
+             "a|AB|äb|Ab Cd|Abc"},
+        Case{"{{ [1, 2] | join(', ') }} {{ [1, 2] | first }} {{ 'xyz' | last }} {{ 'aXbX' | replace('X', '-') }}",
+             "1, 2 1 z a-b-"},
+        Case{"{{ {'a': [1, true, none, 'é\"']} | tojson }}", "{\"a\": [1, true, null, \"é\\\"\"]}"},
+        Case{"{{ {'a': [1]} | tojson(indent=2) }}", "{\n  \"a\": [\n    1\n  ]\n}"},
+        Case{"{{ nothing | default('d') }} {{ '' | default('d', true) }} {{ '5' | int + 1 }}", "d d 6"},
+        Case{"{{ messages | map(attribute='role') | join(' ') }}", "user assistant user"},
+        Case{"{{ messages | selectattr('role', 'equalto', 'user') | list | length }}", "2"},
+        Case{"{{ messages | rejectattr('role', 'in', ['user', 'system']) | map(attribute='content') | list }}",
+             "['Hi']"},
+        Case{"{{ [3, 1, 2] | sort | reverse | list }} {{ [1, 1, 2] | unique | list | sum }}", "[3, 2, 1] 3"},
+        Case{"{{ 'a\nb' | indent(2) }}", "a\n  b"}, Case{"{{ {'b': 1, 'a': 2} | dictsort }}", "[['a', 2], ['b', 1]]"},
+        Case{"{{ x is defined }} {{ 'a' is string }} {{ 3 is odd }} {{ none is not none }} {{ 6 is divisibleby 3 }} {{ "
+             "{} is mapping }}",
+             "False True True False True True"},
+        Case{"{{ ' a '.strip() }}|{{ 'xxa'.lstrip('x') }}|{{ 'a,b'.split(',') }}|{{ 'a  b'.split() }}|{{ "
+             "'a.b.c'.split('.', 1)[-1] }}",
+             "a|a|['a', 'b']|['a', 'b']|b.c"},
+        Case{"{{ 'abc'.startswith('ab') }} {{ 'abc'.endswith(('x', 'c')) }} {{ 'chào'.find('o') }} {{ ','.join(['a', "
+             "'b']) }}",
+             "True True 3 a,b"},
+        Case{"{{ {'a': 1}.get('b', 2) }} {{ {'a': 1}.get('b') }} {{ {'a': 1}.keys() | list }} {{ {'a': 1}.values() | "
+             "list }}",
+             "2 None ['a'] [1]"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Errors, JinjaLanguage,
+    ::testing::Values(
+        Case{"a\n{% if x %}",
+             "error: the chat template cannot be read, line 2: the if of line 2 is not closed with endif before the "
+             "end of the template"},
+        Case{"{{ 1 +", "error: the chat template cannot be read, line 1: a tag is not closed with }}"},
+        Case{"\n\n{{ 1 | nonsense }}",
+             "error: the chat template cannot be read, line 3: there is no filter 'nonsense'"},
+        Case{"{{ 1 is nonsense }}", "error: the chat template cannot be read, line 1: there is no test 'nonsense'"},
+        Case{"{% include 'x' %}",
+             "error: the chat template cannot be read, line 1: this kind of tag is not supported: 'include'"},
+        Case{"{% endfor %}", "error: the chat template cannot be read, line 1: nothing is open that could end at {%"},
+        Case{"{{ 'x }}", "error: the chat template cannot be read, line 1: a string is not closed"},
+        Case{"{{ ) }}", "error: the chat template cannot be read, line 1: ')' closes nothing"},
+        Case{"{# x", "error: the chat template cannot be read, line 1: a comment is not closed with #}"},
+        Case{"\n{{ nothing.x }}", "error: the chat template fails, line 2: 'nothing' is undefined"},
+        Case{"{{ 'a' + 1 }}", "error: the chat template fails, line 1: '+' cannot combine a string and an integer"},
+        Case{"{{ 1 // 0 }}", "error: the chat template fails, line 1: division by zero"},
+        Case{"{{ nothing() }}",
+             "error: the chat template fails, line 1: 'nothing' is an undefined value and cannot be called"},
+        Case{"{{ 9223372036854775807 + 1 }}", "error: the chat template fails, line 1: an integer is out of range"},
+        Case{"{{ (-9223372036854775807 - 1) // -1 }}",
+             "error: the chat template fails, line 1: an integer is out of range"}));
+
+TEST(ChatTemplate, RaisedExceptionsReachTheCallerInTheTemplatesWords) {
+  const auto parsed = ChatTemplate::parse(
+      "{{ messages[0].content }}{% if messages | length > 3 %}{{ raise_exception('roles must alternate') }}{% endif %}",
+      "", "");
+  ASSERT_TRUE(parsed);
+  const auto text = parsed->render(kChat, {}, true);
+  ASSERT_FALSE(text);
+  EXPECT_EQ(text.error().code, ErrorCode::bad_request);
+  EXPECT_EQ(text.error().message, "roles must alternate");
+  EXPECT_EQ(text.error().param, "messages");
+}
+
+TEST(ChatTemplate, ChatMlWritesEveryTurnAndOpensTheAnswer) {
+  EXPECT_EQ(*ChatTemplate::chatml().render(kChat, {}, true),
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
+            "<|im_start|>assistant\nHi<|im_end|>\n<|im_start|>user\n Who? <|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_THAT(*ChatTemplate::chatml().render(kChat, {}, false), ::testing::EndsWith(" Who? <|im_end|>\n"));
+}
+
+TEST(ChatTemplate, ASystemMessageThatTheTemplateRefusesOrIgnoresIsPutBeforeTheFirstQuestion) {
+  const std::string refusing =
+      "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+      "{% for m in messages %}[{{ m.role }}: {{ m.content }}]{% endfor %}";
+  EXPECT_EQ(render(refusing, kChat), "[user: Be brief.\nHello][assistant: Hi][user:  Who? ]");
+  const std::string ignoring = "{% for m in messages if m.role != 'system' %}[{{ m.content }}]{% endfor %}";
+  EXPECT_EQ(render(ignoring, kChat), "[Be brief.\nHello][Hi][ Who? ]");
+}
+
+TEST(ChatTemplate, TheDevelopersRoleIsTheSystemsToAModel) {
+  const std::vector<rag::Message> messages{{rag::Role::developer, "Be brief.", ""}, {rag::Role::user, "Hi", ""}};
+  EXPECT_THAT(*ChatTemplate::chatml().render(messages, {}, true), StartsWith("<|im_start|>system\nBe brief."));
+}
+
+TEST(ChatTemplate, DocumentsReachTemplatesThatKnowThem) {
+  const std::string source =
+      "{% if documents %}{% for d in documents %}<{{ d.title }}: {{ d['text'] }}>{% endfor %}{% endif %}";
+  const std::vector<rag::Document> documents{{"d1", "body", "Title", "", ""}};
+  EXPECT_EQ(render(source, kTurns, documents), "<Title: body>");
+  EXPECT_EQ(render(source), "");
+  EXPECT_TRUE(ChatTemplate::parse(source, "", "")->knows_documents());
+  EXPECT_FALSE(ChatTemplate::parse("documents {{ 'documents' }}", "", "")->knows_documents());
+}
+
+TEST(ChatTemplate, TextOfTheUserIsNeverTakenForATemplate) {
+  const std::vector<rag::Message> messages{{rag::Role::user, "{{ 1 + 1 }}{% if %}", ""}};
+  EXPECT_THAT(*ChatTemplate::chatml().render(messages, {}, true), HasSubstr("{{ 1 + 1 }}{% if %}"));
+}
+
+class HostileTemplate : public ::testing::TestWithParam<Case> {};
+
+TEST_P(HostileTemplate, EndsWithAnError) {
+  EXPECT_THAT(render(GetParam().source), HasSubstr(GetParam().text));
+}
+
+std::string repeated(const std::string& text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Limits, HostileTemplate,
+    ::testing::Values(
+        Case{"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "the template "},
+        Case{"{{ range(9999999999) }}", "makes too much text"}, Case{"{{ 'x' * 9999999999 }}", "makes too much text"},
+        Case{"{% set ns = namespace(x='x') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+             "makes too much text"},
+        Case{"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recurses too deeply"},
+        Case{"{% set ns = namespace(x=1) %}{% for i in range(999) %}{% set ns.x = [ns.x] %}{% endfor %}",
+             "nested too deeply"},
+        Case{"{% set ns = namespace() %}{% set ns.x = ns %}", "cannot hold a namespace"},
+        Case{"{% set ns = namespace() %}{% set ns.x = [ns] %}", "holds a namespace"},
+        Case{"{{ " + repeated("(", 9999) + "1" + repeated(")", 9999) + " }}", "nested too deeply"},
+        Case{"{{ " + repeated("not ", 9999) + "1 }}", "nested too deeply"},
+        Case{"{{ " + repeated("-", 9999) + "1 }}", "nested too deeply"},
+        Case{"{{ 1" + repeated(" + 1", 9999) + " }}", "too long"},
+        Case{"{{ 'x'" + repeated("|trim", 9999) + " }}", "too long"},
+        Case{repeated("{% if true %}", 9999), "nested too deeply"}, Case{repeated("x", 2 << 20), "larger than 1 MiB"}));
+
+TEST(ChatTemplate, RandomChangesToATemplateNeverDoHarm) {
+  const std::string source =
+      "{%- set ns = namespace(n=0) -%}{% for m in messages if m.role != 'x' %}{% set ns.n = ns.n + loop.index %}"
+      "{{ m['content'] | trim | upper ~ [1, {'a': 2}][-1].a }}{% if loop.last and not false %}{{ ns.n // 2 }}{% endif "
+      "%}"
+      "{% endfor %}{% macro f(a, b=1) %}{{ a[1:] }}{% endmacro %}{{ f('abc') }}{# end #}";
+  const std::string alphabet = source + "{}%#()[]|.,:'\"\\+-*/~<>=!0 \n\xF0";
+  std::mt19937 random(3);
+  int failed = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string changed = source;
+    for (std::size_t i = 1 + random() % 3; i > 0; --i)
+      changed[random() % changed.size()] = alphabet[random() % alphabet.size()];
+    failed += render(changed).starts_with("error: ") ? 1 : 0;
+  }
+  EXPECT_GT(failed, 0);
+  EXPECT_LT(failed, 3000);
+}
+
+// The reference leaves out BOS in front and EOS at the end, which its tokenizer adds.
+std::string without_outer_tokens(std::string text, const std::string& bos, const std::string& eos) {
+  if (!bos.empty() && text.starts_with(bos)) text.erase(0, bos.size());
+  if (!eos.empty() && text.ends_with(eos)) text.resize(text.size() - eos.size());
+  return text;
+}
+
+rag::Role role_of(const std::string& name) {
+  return name == "system" ? rag::Role::system : name == "user" ? rag::Role::user : rag::Role::assistant;
+}
+
+class ModelTemplates : public ::testing::TestWithParam<std::size_t> {};
+
+TEST_P(ModelTemplates, RenderAsTheReferenceDoes) {
+  const auto path = shared_data() / "ggml_vocab" / "chat_template_cases.json";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
+  const auto file = read_json(path);
+  ASSERT_LT(GetParam(), file["cases"].size());
+  const auto& test = file["cases"][GetParam()];
+  const std::string name = test["name"];
+  if (!test["supported_with_jinja"].get<bool>()) GTEST_SKIP() << name << " needs variables that no model file holds";
+  std::vector<rag::Message> messages;
+  for (const auto& message : file["conversation"]) {
+    messages.push_back({role_of(message["role"]), message["content"], ""});
+  }
+  const std::string bos = test.value("bos_token", "");
+  const std::string eos = test.value("eos_token", "");
+  const auto parsed = ChatTemplate::parse(test["template"].get<std::string>(), bos, eos);
+  ASSERT_TRUE(parsed) << name << ": " << parsed.error().message;
+  const auto text = parsed->render(messages, {}, file["add_generation_prompt"]);
+  ASSERT_TRUE(text) << name << ": " << text.error().message;
+  // For templates that Jinja itself renders otherwise, the reference's own text counts as well.
+  std::vector<std::string> expected{test["expected_jinja"]};
+  if (!test["verified_jinja2"].get<bool>()) expected.push_back(test["expected"]);
+  EXPECT_THAT(expected, Contains(AnyOf(*text, without_outer_tokens(*text, bos, eos)))) << name;
+}
+
+INSTANTIATE_TEST_SUITE_P(ChatTemplate, ModelTemplates, ::testing::Range(std::size_t{0}, std::size_t{32}));
+
+TEST(ChatTemplate, SmolLM2RendersAsTheReferenceDoes) {
+  const char* models = std::getenv("KVASIR_MODELS");
+  const auto path = std::filesystem::path(models != nullptr ? models : "") / "smollm2-135m-instruct-q4_1.gguf";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "KVASIR_MODELS holds no " << path.filename();
+  const auto file = ModelFile::open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  const auto parsed = ChatTemplate::parse(*file->text("tokenizer.chat_template"), "<|im_start|>", "<|im_end|>");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(*parsed->render(kChat, {}, true), *ChatTemplate::chatml().render(kChat, {}, true));
+  const std::vector<rag::Message> question{{rag::Role::user, "Hi", ""}};
+  EXPECT_EQ(*parsed->render(question, {}, true),
+            "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+}  // namespace
+}  // namespace kvasir::engine
