@@ -36,6 +36,7 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       runner_(*files_.model, storage_, threads_, kernels_),
       context_(std::min(files_.model->shape().context, blocks * kernels::kKvBlock)),
       reader_(*files_.tokenizer, *files_.chat, context_, kernels_) {
+  warm_up();
   publish();
   thread_ = std::thread([this] { work(); });
   intake_ = std::make_unique<Intake>(
@@ -48,6 +49,15 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
         post([listener = std::move(listener), error = std::move(error)] { listener->failed(error); });
       },
       [this](RequestId id) { post([this, id] { drop(id); }); });
+}
+
+// Touches weights, KV and work memory, so that the first request does not pay for the page faults.
+void LlmEngine::warm_up() {
+  const Block block = pool_.take();
+  const TokenId token = 0;
+  const kernels::BlockRef ref{block.id(), 0};
+  const Segment segment{{&token, 1}, 0, {&ref, 1}, true, false};
+  runner_.run({&segment, 1});
 }
 
 LlmEngine::~LlmEngine() {

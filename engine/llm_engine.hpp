@@ -40,6 +40,7 @@ class LlmEngine final : public Engine {
  private:
   using Message = std::function<void()>;
   void post(Message message);
+  void warm_up();
   void work();
   void read_messages(bool wait);
   void accept(std::unique_ptr<Sequence> sequence);
