@@ -1,16 +1,32 @@
 #include "gateway/bench.hpp"
 
 #include "gateway/bench_lanes.hpp"
+#include "gateway/config.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace kvasir::gateway {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: kvasir bench kernels [--smoke]\n"
+    "usage: kvasir bench --smoke\n"
+    "       kvasir bench kernels [--smoke]\n"
     "       kvasir bench engine --model FILE.gguf [--prompt N] [--generate N] [--runs N] [--threads N] [--smoke]\n";
+
+// Every lane once, with little work: shows that they run.
+int smoke() {
+  const int kernels = bench_kernels({{"--smoke"}});
+  const std::string model = model_folder(process_environment()) + "/smollm2-135m-instruct-q4_1.gguf";
+  if (!std::filesystem::exists(model)) {
+    std::printf("engine lane skipped: no model at %s\n", model.c_str());
+    return kernels;
+  }
+  return std::max(kernels, bench_engine({{"--smoke", "--model", model}}));
+}
 
 }  // namespace
 
@@ -33,6 +49,7 @@ bool BenchArguments::flag(std::string_view name) const {
 
 int run_bench(int count, char** arguments) {
   const std::string_view lane = count > 0 ? arguments[0] : "";
+  if (lane == "--smoke") return smoke();
   BenchArguments rest;
   for (int i = 1; i < count; ++i) rest.words.emplace_back(arguments[i]);
   if (lane == "kernels") return bench_kernels(rest);
