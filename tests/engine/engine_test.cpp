@@ -1,55 +1,13 @@
 // The engine from outside: requests in, tokens out; on a tiny model with random weights.
 #include "engine/engine.hpp"
 
+#include "tests/engine/collector.hpp"
 #include "tests/engine/tiny_model.hpp"
-
-#include <condition_variable>
-#include <fstream>
-#include <future>
-#include <mutex>
 
 #include <gtest/gtest.h>
 
 namespace kvasir::engine {
 namespace {
-
-struct Answer {
-  std::string text;
-  std::vector<float> logprobs;
-  GenerateSummary summary;
-  std::optional<Error> error;
-};
-
-class Collector final : public GenerateListener {
- public:
-  void started(int, int) override { started_.set_value(); }
-  void delta(std::string text, std::vector<TokenLogprob> logprobs) override {
-    answer_.text += text;
-    for (const TokenLogprob& entry : logprobs) {
-      answer_.logprobs.push_back(entry.logprob);
-      for (const auto& [token, logprob] : entry.top) answer_.logprobs.push_back(logprob);
-    }
-  }
-  void finished(const GenerateSummary& summary) override {
-    answer_.summary = summary;
-    done_.set_value(answer_);
-  }
-  void failed(const Error& error) override {
-    answer_.error = error;
-    done_.set_value(answer_);
-  }
-  Answer wait() { return done_.get_future().get(); }
-  void wait_started() { started_.get_future().get(); }
-  bool silent() {
-    auto future = done_.get_future();
-    return future.wait_for(std::chrono::milliseconds(200)) == std::future_status::timeout;
-  }
-
- private:
-  Answer answer_;
-  std::promise<Answer> done_;
-  std::promise<void> started_;
-};
 
 GenerateRequest ask(const std::string& system, const std::string& question, int max_tokens = 24) {
   GenerateRequest request;
@@ -81,11 +39,6 @@ class EngineTest : public testing::Test {
     auto engine = Engine::load(s);
     EXPECT_TRUE(engine) << engine.error().message;
     return std::move(*engine);
-  }
-  static Answer run(Engine& engine, GenerateRequest request) {
-    const auto collector = std::make_shared<Collector>();
-    engine.submit(std::move(request), collector);
-    return collector->wait();
   }
   // Bytes of one KV block of the tiny model: 3 layers, keys and values, 2 heads of 16, 16 tokens, f16.
   static constexpr std::uint64_t kBlockBytes = 3 * 2 * 2 * 16 * 16 * 2;

@@ -1,0 +1,190 @@
+"""What a hit costs over HTTP: requests a second from the exact tier, latency from the semantic tier among 10,000 entries.
+
+    python tests/bench/serve.py build/release/gateway/kvasir [--entries 10000] [--seconds 5] [--rounds 5]
+
+Needs wrk and, for the ratio, nginx (Debian packages). nginx answers a constant body of the same size; it is the limit that
+a general web server sets on this machine. Both sides take turns in one run.
+"""
+import argparse
+import http.client
+import http.server
+import json
+import os
+import pathlib
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+WORDS = ("invoice parcel password refund warranty printer router garden bicycle camera kitchen window ticket passport museum "
+         "library guitar keyboard battery charger insurance mortgage vaccine holiday airport bridge castle desert engine "
+         "factory forest harbor island jacket ladder market needle orchard pencil quarry ribbon saddle temple umbrella valley "
+         "wagon yard zebra anchor barrel candle dagger eagle feather goblet hammer").split()
+LUA = """wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = [==[%s]==]
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "mock", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "This is the answer."}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def chat(question):
+    return json.dumps({"model": "mock", "messages": [{"role": "user", "content": question}]})
+
+
+def ask(connection, question, **headers):
+    connection.request("POST", "/v1/chat/completions", chat(question), {"Content-Type": "application/json", **headers})
+    response = connection.getresponse()
+    response.read()
+    if response.status != 200:
+        sys.exit(f"the gateway answered {response.status}")
+    return response.getheader("x-kvasir-cache")
+
+
+def embedder():
+    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    return os.environ.get("KVASIR_MODELS", cache + "/kvasir/models") + "/all-minilm-l6-v2"
+
+
+def start_kvasir(binary, folder, upstream_port):
+    port, admin = free_port(), free_port()
+    config = folder / "kvasir.yaml"
+    config.write_text(f"""server: {{listen: "127.0.0.1:{port}", admin: "127.0.0.1:{admin}", threads: 1}}
+models:
+  - {{name: mock, upstream: {{base_url: "http://127.0.0.1:{upstream_port}/v1", model: mock}}}}
+default_model: mock
+embedding: {{model: "{embedder()}"}}
+cache: {{store: {{kind: embedded, path: "{folder}/data"}}}}
+""")
+    process = subprocess.Popen([binary, "serve", "--config", str(config)], stdout=subprocess.DEVNULL,
+                               stderr=open(folder / "log", "w"))
+    for _ in range(300):
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/health/ready")
+            if connection.getresponse().status == 200:
+                return process, port
+        except OSError:
+            time.sleep(0.05)
+    sys.exit("kvasir did not start: " + (folder / "log").read_text()[-500:])
+
+
+def start_nginx(folder, body):
+    port = free_port()
+    (folder / "nginx.conf").write_text(f"""daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+events {{ worker_connections 256; }}
+http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{"x" * body}'; }} }} }}
+""")
+    process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
+    time.sleep(0.5)
+    return process, port
+
+
+def cpu_seconds(process):
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children_cpu(process):
+    total = cpu_seconds(process)
+    for child in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        total += cpu_seconds(argparse.Namespace(pid=int(child)))
+    return total
+
+
+def load(process, port, script, seconds):
+    before = children_cpu(process)
+    out = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", str(script),
+                          f"http://127.0.0.1:{port}/v1/chat/completions"], capture_output=True, text=True, check=True).stdout
+    spent = children_cpu(process) - before
+    rate = float(next(line.split()[1] for line in out.splitlines() if line.startswith("Requests/sec")))
+    return rate, 1000 * spent / (rate * seconds)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary")
+    parser.add_argument("--entries", type=int, default=10000)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="kvasir-bench-"))
+    upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    kvasir, port = start_kvasir(arguments.binary, folder, upstream.server_address[1])
+    nginx = None
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        ask(connection, "How do I reset my password?")
+        script = folder / "post.lua"
+        script.write_text(LUA % chat("How do I reset my password?"))
+        if shutil.which("nginx"):
+            nginx, nginx_port = start_nginx(folder, 650)
+        ours, theirs = [], []
+        for _ in range(arguments.rounds):
+            ours.append(load(kvasir, port, script, arguments.seconds))
+            if nginx:
+                theirs.append(load(nginx, nginx_port, script, arguments.seconds))
+        rate, cpu = (statistics.median(x[i] for x in ours) for i in (0, 1))
+        print(f"exact hit: {rate:,.0f} requests/s, {cpu:.4f} CPU-s per 1,000")
+        if theirs:
+            peer, peer_cpu = (statistics.median(x[i] for x in theirs) for i in (0, 1))
+            print(f"  nginx, constant answer: {peer:,.0f} requests/s, {peer_cpu:.4f} CPU-s per 1,000; ratio {rate / peer:.2f}")
+
+        chooser = random.Random(1)
+        for i in range(arguments.entries):
+            question = f"How do I fix the {' '.join(chooser.sample(WORDS, 3))} in room {i}?"
+            ask(connection, question, **{"Cache-Control": "no-cache"})
+        times, tiers = [], {}
+        names = chooser.sample(WORDS, 40)
+        for name in names:
+            ask(connection, f"Where can I buy a new {name}?")
+        for _ in range(arguments.rounds):
+            for name in names:
+                start = time.perf_counter()
+                tier = ask(connection, f"Where could I buy a new {name}?")
+                if tier == "semantic":
+                    times.append(1000 * (time.perf_counter() - start))
+                tiers[tier] = tiers.get(tier, 0) + 1
+        if not times:
+            sys.exit(f"no semantic hit: {tiers}")
+        print(f"semantic hit among {arguments.entries:,} entries: p50 {statistics.median(times):.2f} ms, "
+              f"p99 {sorted(times)[int(len(times) * 0.99)]:.2f} ms ({tiers})")
+    finally:
+        for process in filter(None, (kvasir, nginx)):
+            process.terminate()
+            process.wait()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

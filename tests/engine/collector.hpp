@@ -1,0 +1,60 @@
+// A listener that gathers an answer, and waits for it.
+#pragma once
+
+#include "engine/engine.hpp"
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kvasir::engine {
+
+struct Answer {
+  std::string text;
+  std::vector<float> logprobs;
+  GenerateSummary summary;
+  std::optional<Error> error;
+};
+
+class Collector final : public GenerateListener {
+ public:
+  void started(int, int) override { started_.set_value(); }
+  void delta(std::string text, std::vector<TokenLogprob> logprobs) override {
+    answer_.text += text;
+    for (const TokenLogprob& entry : logprobs) {
+      answer_.logprobs.push_back(entry.logprob);
+      for (const auto& [token, logprob] : entry.top) answer_.logprobs.push_back(logprob);
+    }
+  }
+  void finished(const GenerateSummary& summary) override {
+    answer_.summary = summary;
+    done_.set_value(answer_);
+  }
+  void failed(const Error& error) override {
+    answer_.error = error;
+    done_.set_value(answer_);
+  }
+  Answer wait() { return done_.get_future().get(); }
+  void wait_started() { started_.get_future().get(); }
+  bool silent() {
+    auto future = done_.get_future();
+    return future.wait_for(std::chrono::milliseconds(200)) == std::future_status::timeout;
+  }
+
+ private:
+  Answer answer_;
+  std::promise<Answer> done_;
+  std::promise<void> started_;
+};
+
+inline Answer run(Engine& engine, GenerateRequest request) {
+  const auto collector = std::make_shared<Collector>();
+  engine.submit(std::move(request), collector);
+  return collector->wait();
+}
+
+}  // namespace kvasir::engine

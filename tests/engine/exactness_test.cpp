@@ -1,0 +1,84 @@
+// Warm equals cold on the real model: the same prompt cold, behind a cached prefix, in a batch of 8 and in other chunk
+// sizes gives the same logprobs, bit for bit.
+#include "engine/engine.hpp"
+#include "tests/engine/collector.hpp"
+#include "tests/engine/golden.hpp"
+
+#include <gtest/gtest.h>
+
+namespace kvasir::engine {
+namespace {
+
+constexpr const char* kSystem =
+    "You answer questions about a small harbour town. The town has one lighthouse, built in 1862 of red granite, and "
+    "two "
+    "piers. The northern pier is for fishing boats; the southern pier is for the ferry, which leaves at six in the "
+    "morning "
+    "and at four in the afternoon. The market is open on Tuesdays and Saturdays. The library stands behind the "
+    "church. ";
+
+GenerateRequest question(const std::string& text) {
+  GenerateRequest request;
+  request.prompt = rag::analyse({{rag::Role::system, kSystem, ""}, {rag::Role::user, text, ""}}, {});
+  request.max_tokens = 12;
+  request.sampling.temperature = 0;
+  request.sampling.top_logprobs = 5;
+  return request;
+}
+
+class SmolLM2Exactness : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = model_path("smollm2-135m-instruct-q4_1.gguf");
+    if (!std::filesystem::exists(path_))
+      GTEST_SKIP() << "no model at " << path_ << "; deploy/fetch_models.sh brings it";
+  }
+  std::unique_ptr<Engine> load(int step_tokens, int threads) const {
+    EngineSettings settings;
+    settings.gguf = path_;
+    settings.kv_memory = 256U << 20;
+    settings.step_tokens = step_tokens;
+    settings.threads = threads;
+    auto engine = Engine::load(settings);
+    EXPECT_TRUE(engine) << engine.error().message;
+    return std::move(*engine);
+  }
+  std::string path_;
+};
+
+TEST_F(SmolLM2Exactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
+  const char* const questions[] = {
+      "When does the ferry leave?",        "What is the lighthouse built of?",    "Where is the library?",
+      "On which days is the market open?", "Which pier do fishing boats use?",    "How many piers are there?",
+      "When was the lighthouse built?",    "What stands in front of the library?"};
+  const Answer cold = run(*load(256, 2), question(questions[0]));
+  ASSERT_FALSE(cold.error);
+  EXPECT_EQ(cold.summary.reused_tokens, 0);
+  ASSERT_GE(cold.logprobs.size(), 6U);
+
+  for (const int step_tokens : {19, 64, 300}) {
+    const auto engine = load(step_tokens, 1 + step_tokens % 2);
+    const Answer other_chunks = run(*engine, question(questions[0]));
+    EXPECT_EQ(other_chunks.logprobs, cold.logprobs) << "chunks of " << step_tokens;
+    const Answer warm = run(*engine, question(questions[0]));
+    EXPECT_GT(warm.summary.reused_tokens, 90);
+    EXPECT_EQ(warm.logprobs, cold.logprobs) << "behind a cached prefix";
+  }
+
+  const auto engine = load(128, 2);
+  std::vector<std::shared_ptr<Collector>> collectors;
+  for (const char* text : questions) {
+    collectors.push_back(std::make_shared<Collector>());
+    engine->submit(question(text), collectors.back());
+  }
+  for (std::size_t i = 0; i < collectors.size(); ++i) {
+    const Answer answer = collectors[i]->wait();
+    ASSERT_FALSE(answer.error);
+    if (i == 0) {
+      EXPECT_EQ(answer.logprobs, cold.logprobs) << "in a batch of 8";
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kvasir::engine
