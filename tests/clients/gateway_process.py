@@ -53,6 +53,7 @@ class Gateway:
         self.config = self.folder / "kvasir.yaml"
         self.config.write_text(json.dumps(config, indent=1))  # JSON is YAML
         self.process = None
+        self.http = httpx.Client(timeout=60)
 
     @property
     def url(self):
@@ -104,7 +105,7 @@ class Gateway:
         """A request that no SDK would send: `body` is bytes, or a dict that goes as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"content-type": "application/json", **(headers or {})}
-        return httpx.post(self.url + path, content=content, headers=headers, timeout=60)
+        return self.http.post(self.url + path, content=content, headers=headers)
 
     def admin(self, method, path, **options):
-        return httpx.request(method, self.admin_url + path, timeout=30, **options)
+        return self.http.request(method, self.admin_url + path, **options)
