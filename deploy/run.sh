@@ -18,7 +18,7 @@ deploy/install_packages.sh deploy/packages.txt
 echo "2/4 build"
 # A tree that is configured already keeps its choices: a developer's has the tests.
 if [[ ! -f build/release/build.ninja ]]; then
-  cmake --preset release -DKVASIR_TESTS=OFF --log-level=WARNING >/dev/null ||
+  cmake --preset release -DKVASIR_TESTS=OFF -DKVASIR_BENCH=OFF --log-level=WARNING >/dev/null ||
     fail "The build could not be configured: read the message above; removing build/release starts afresh."
 fi
 cmake --build build/release --target kvasir || fail "The build failed: read the first error above."
