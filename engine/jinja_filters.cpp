@@ -151,8 +151,8 @@ Value map(const Value& object, const CallArguments& arguments, Budget& budget) {
       mapped.push_back(apply_filter(arguments.text(0, "filter", ""), element, arguments.from(1), budget));
       continue;
     }
-    Value found = attribute_path(element, path->to_text());
-    mapped.push_back(found.is_undefined() && otherwise != nullptr ? *otherwise : std::move(found));
+    const Value found = attribute_path(element, path->to_text());
+    mapped.push_back(found.is_undefined() && otherwise != nullptr ? *otherwise : found);
   }
   return mapped;
 }

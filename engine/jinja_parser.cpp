@@ -37,9 +37,9 @@ class Parser {
       if (tag) {
         parse_statement(statement);
       } else if (kind == TokenKind::text) {
-        statement.node.emplace<Text>(std::move(first.text));
+        statement.node.emplace<Text>().text = std::move(first.text);
       } else {
-        statement.node.emplace<Output>(expressions_.parse());
+        statement.node.emplace<Output>().value = expressions_.parse();
         tokens_.expect(TokenKind::output_end, "}}");
       }
     }

@@ -114,7 +114,7 @@ class Writer {
 
 }  // namespace
 
-void fail_evaluation(std::string message) {
+void fail_evaluation(const std::string& message) {
   throw TemplateError(TemplateError::Kind::evaluation, message);
 }
 
