@@ -26,6 +26,8 @@ class ChatTemplate {
 
   // True if the template itself reads `documents`.
   bool knows_documents() const;
+  // The developer's role is rendered as the system's. If the template refuses or ignores system messages, their text
+  // goes in front of the first user message.
   // Error: bad_request with the template's own message when it calls raise_exception ("roles must alternate …").
   Result<std::string> render(std::span<const rag::Message> messages, std::span<const rag::Document> documents,
                              bool add_generation_prompt) const;

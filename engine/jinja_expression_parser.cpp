@@ -115,7 +115,8 @@ ExpressionPtr ExpressionParser::parse_or() {
   ExpressionPtr left = parse_and();
   for (int length = 0; tokens_.is_name("or"); count_chain(length)) {
     const int line = tokens_.next().line;
-    left = make(line, Binary{BinaryOperator::logical_or, std::move(left), parse_and()});
+    ExpressionPtr right = parse_and();
+    left = make(line, Binary{BinaryOperator::logical_or, std::move(left), std::move(right)});
   }
   return left;
 }
@@ -124,7 +125,8 @@ ExpressionPtr ExpressionParser::parse_and() {
   ExpressionPtr left = parse_not();
   for (int length = 0; tokens_.is_name("and"); count_chain(length)) {
     const int line = tokens_.next().line;
-    left = make(line, Binary{BinaryOperator::logical_and, std::move(left), parse_not()});
+    ExpressionPtr right = parse_not();
+    left = make(line, Binary{BinaryOperator::logical_and, std::move(left), std::move(right)});
   }
   return left;
 }
@@ -133,7 +135,8 @@ ExpressionPtr ExpressionParser::parse_not() {
   if (!tokens_.is_name("not")) return parse_compare();
   const Nesting nesting(depth_, tokens_);
   const int line = tokens_.next().line;
-  return make(line, Unary{UnaryOperator::logical_not, parse_not()});
+  ExpressionPtr operand = parse_not();
+  return make(line, Unary{UnaryOperator::logical_not, std::move(operand)});
 }
 
 ExpressionPtr ExpressionParser::parse_compare() {
@@ -155,7 +158,8 @@ ExpressionPtr ExpressionParser::parse_binary(int level) {
     });
     if (sign == kBinarySigns.end()) return left;
     const int line = tokens_.next().line;
-    left = make(line, Binary{sign->op, std::move(left), parse_binary(level + 1)});
+    ExpressionPtr right = parse_binary(level + 1);
+    left = make(line, Binary{sign->op, std::move(left), std::move(right)});
   }
 }
 
@@ -163,10 +167,10 @@ ExpressionPtr ExpressionParser::parse_unary(bool with_filters) {
   const Nesting nesting(depth_, tokens_);
   const int line = tokens_.line();
   ExpressionPtr value;
-  if (tokens_.take_op("-")) {
-    value = make(line, Unary{UnaryOperator::negate, parse_unary(false)});
-  } else if (tokens_.take_op("+")) {
-    value = make(line, Unary{UnaryOperator::plus, parse_unary(false)});
+  if (tokens_.is_op("-") || tokens_.is_op("+")) {
+    const UnaryOperator op = tokens_.next().text == "-" ? UnaryOperator::negate : UnaryOperator::plus;
+    ExpressionPtr operand = parse_unary(false);
+    value = make(line, Unary{op, std::move(operand)});
   } else {
     value = parse_primary();
   }
@@ -241,14 +245,18 @@ ExpressionPtr ExpressionParser::parse_dict() {
 ExpressionPtr ExpressionParser::parse_postfix(ExpressionPtr object) {
   for (int length = 0;; count_chain(length)) {
     const int line = tokens_.line();
-    if (tokens_.take_op(".")) {
-      object = tokens_.peek().kind == TokenKind::integer
-                   ? make(line, Index{std::move(object), parse_primary()})
-                   : make(line, Attribute{std::move(object), tokens_.expect_name()});
+    if (tokens_.is_op(".") && tokens_.peek(1).kind == TokenKind::integer) {
+      tokens_.next();
+      ExpressionPtr key = parse_primary();
+      object = make(line, Index{std::move(object), std::move(key)});
+    } else if (tokens_.take_op(".")) {
+      std::string name = tokens_.expect_name();
+      object = make(line, Attribute{std::move(object), std::move(name)});
     } else if (tokens_.take_op("[")) {
       object = parse_subscript(std::move(object));
     } else if (tokens_.take_op("(")) {
-      object = make(line, Call{std::move(object), parse_arguments()});
+      Arguments arguments = parse_arguments();
+      object = make(line, Call{std::move(object), std::move(arguments)});
     } else {
       return object;
     }
@@ -279,12 +287,14 @@ ExpressionPtr ExpressionParser::parse_filters(ExpressionPtr object) {
     if (tokens_.take_op("|")) {
       if (!is_filter(tokens_.peek().text)) tokens_.fail("there is no filter");
       std::string name = tokens_.expect_name();
-      Arguments arguments = tokens_.take_op("(") ? parse_arguments() : Arguments{};
+      Arguments arguments;
+      if (tokens_.take_op("(")) arguments = parse_arguments();
       object = make(line, Filter{std::move(object), std::move(name), std::move(arguments)});
     } else if (tokens_.take_name("is")) {
       object = parse_test(std::move(object));
     } else if (tokens_.take_op("(")) {
-      object = make(line, Call{std::move(object), parse_arguments()});
+      Arguments arguments = parse_arguments();
+      object = make(line, Call{std::move(object), std::move(arguments)});
     } else {
       return object;
     }

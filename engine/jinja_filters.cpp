@@ -143,6 +143,7 @@ Value map(const Value& object, const CallArguments& arguments, Budget& budget) {
   const Value* path = arguments.find(arguments.positional.size(), "attribute");
   const Value* otherwise = arguments.find(arguments.positional.size(), "default");
   if (path == nullptr && arguments.positional.empty()) fail_evaluation("map needs a filter or an attribute");
+  if (!object.truthy()) return List{};
   List mapped;
   for (const Value& element : elements(object, budget)) {
     budget.spend_step();
@@ -150,8 +151,8 @@ Value map(const Value& object, const CallArguments& arguments, Budget& budget) {
       mapped.push_back(apply_filter(arguments.text(0, "filter", ""), element, arguments.from(1), budget));
       continue;
     }
-    Value found = attribute_path(element, path->to_text());
-    mapped.push_back(found.is_undefined() && otherwise != nullptr ? *otherwise : std::move(found));
+    const Value found = attribute_path(element, path->to_text());
+    mapped.push_back(found.is_undefined() && otherwise != nullptr ? *otherwise : found);
   }
   return mapped;
 }
@@ -162,6 +163,7 @@ Value select(const Value& object, const CallArguments& arguments, Budget& budget
   constexpr std::size_t kTest = OfAttribute ? 1 : 0;
   const std::string path = OfAttribute ? arguments.text(0, "attribute", "") : "";
   const std::string test = arguments.text(kTest, "test", "");
+  if (!object.truthy()) return List{};  // none as well: `tools | selectattr(…)`
   List kept;
   for (const Value& element : elements(object, budget)) {
     budget.spend_step();
@@ -278,7 +280,7 @@ constexpr std::array<std::pair<std::string_view, FilterFunction>, 35> kFilters{{
     {"sort", sort},
     {"string", to_string},
     {"sum", sum},
-    {"title", change_text<to_title>},
+    {"title", change_text<to_title_words>},
     {"tojson", to_json},
     {"trim", trim},
     {"unique", unique},

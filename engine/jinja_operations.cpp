@@ -217,6 +217,9 @@ Value apply_binary(BinaryOperator op, const Value& left, const Value& right, Bud
   if (op == BinaryOperator::multiply && left.text() != nullptr && right.is_integer_like()) {
     return repeat(*left.text(), right.integer(), budget);
   }
+  if (op == BinaryOperator::multiply && left.is_integer_like() && right.text() != nullptr) {
+    return repeat(*right.text(), left.integer(), budget);
+  }
   if (left.is_undefined()) fail_undefined(left);
   if (right.is_undefined()) fail_undefined(right);
   fail_evaluation(fmt::format("'{}' cannot combine {} and {}", sign_of(op), left.type_name(), right.type_name()));
@@ -299,7 +302,7 @@ Value slice(const Value& object, const Value& start, const Value& stop, const Va
     return taken;
   }
   if (object.is_undefined()) fail_undefined(object);
-  fail_evaluation(fmt::format("{} cannot be sliced", object.type_name()));
+  return Value::undefined("the slice");
 }
 
 List elements(const Value& value, Budget& budget) {

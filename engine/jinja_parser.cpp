@@ -37,9 +37,9 @@ class Parser {
       if (tag) {
         parse_statement(statement);
       } else if (kind == TokenKind::text) {
-        statement.node.emplace<Text>(std::move(first.text));
+        statement.node.emplace<Text>().text = std::move(first.text);
       } else {
-        statement.node.emplace<Output>(expressions_.parse());
+        statement.node.emplace<Output>().value = expressions_.parse();
         tokens_.expect(TokenKind::output_end, "}}");
       }
     }
@@ -101,7 +101,8 @@ class Parser {
     If statement;
     const auto branch = [&](ExpressionPtr condition) {
       close_tag();
-      statement.branches.push_back({std::move(condition), parse_block({"elif", "else", "endif"})});
+      Block body = parse_block({"elif", "else", "endif"});
+      statement.branches.push_back({std::move(condition), std::move(body)});
     };
     branch(expressions_.parse());
     while (take_tag("elif")) branch(expressions_.parse());
@@ -159,7 +160,8 @@ class Parser {
     macro->name = tokens_.expect_name();
     tokens_.expect_op("(");
     while (!tokens_.is_op(")")) {
-      Parameter parameter{tokens_.expect_name(), nullptr};
+      Parameter parameter;
+      parameter.name = tokens_.expect_name();
       if (tokens_.take_op("=")) parameter.otherwise = expressions_.parse_conditional();
       macro->parameters.push_back(std::move(parameter));
       if (!tokens_.take_op(",")) break;
@@ -175,7 +177,8 @@ class Parser {
 
   Group parse_generation(int line) {
     close_tag();
-    Group group{parse_block({"endgeneration"})};
+    Group group;
+    group.body = parse_block({"endgeneration"});
     end_tag("endgeneration", "generation", line);
     return group;
   }

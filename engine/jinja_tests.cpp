@@ -28,6 +28,11 @@ bool divisible(const Value& object, const CallArguments& arguments) {
   return divisor == -1 || object.integer() % divisor == 0;
 }
 
+// An undefined value counts as empty.
+bool iterable(const Value& value, const CallArguments&) {
+  return value.list() != nullptr || value.text() != nullptr || value.dict() != nullptr || value.is_undefined();
+}
+
 bool same_case(const Value& object, std::string (*change)(std::string_view)) {
   const std::string text = object.to_text();
   return change(text) == text;
@@ -45,8 +50,8 @@ constexpr std::array<std::pair<std::string_view, TestFunction>, 35> kTests{{
     {"true", [](const Value& v, const CallArguments&) { return v.get<bool>() != nullptr && v.truthy(); }},
     {"false", [](const Value& v, const CallArguments&) { return v.get<bool>() != nullptr && !v.truthy(); }},
     {"mapping", [](const Value& v, const CallArguments&) { return v.dict() != nullptr && !v.namespace_entries(); }},
-    {"sequence", [](const Value& v, const CallArguments&) { return v.list() || v.text() || v.dict(); }},
-    {"iterable", [](const Value& v, const CallArguments&) { return v.list() || v.text() || v.dict(); }},
+    {"sequence", iterable},
+    {"iterable", iterable},
     {"callable", [](const Value& v, const CallArguments&) { return v.get<Builtin>() || v.get<const Macro*>(); }},
     {"even", [](const Value& v, const CallArguments&) { return v.integer() % 2 == 0; }},
     {"odd", [](const Value& v, const CallArguments&) { return v.integer() % 2 != 0; }},

@@ -21,6 +21,20 @@ icu::UnicodeString from_utf8(std::string_view text) {
   return icu::UnicodeString::fromUTF8({text.data(), static_cast<std::int32_t>(text.size())});
 }
 
+// The first character, and every one behind a character that ends a word, in title case; the others in lower case.
+template <typename EndsWord>
+std::string to_title(std::string_view text, EndsWord ends_word) {
+  const icu::UnicodeString source = from_utf8(text);
+  icu::UnicodeString title;
+  bool in_word = false;
+  for (std::int32_t i = 0; i < source.length(); i = source.moveIndex32(i, 1)) {
+    const UChar32 c = source.char32At(i);
+    title.append(in_word ? u_tolower(c) : u_totitle(c));
+    in_word = !ends_word(c);
+  }
+  return to_utf8(title);
+}
+
 }  // namespace
 
 std::vector<std::string_view> code_points(std::string_view text) {
@@ -53,15 +67,13 @@ std::string to_lower(std::string_view text) {
 }
 
 std::string to_title(std::string_view text) {
-  const icu::UnicodeString source = from_utf8(text);
-  icu::UnicodeString title;
-  bool in_word = false;
-  for (std::int32_t i = 0; i < source.length(); i = source.moveIndex32(i, 1)) {
-    const UChar32 c = source.char32At(i);
-    title.append(in_word ? u_tolower(c) : u_totitle(c));
-    in_word = u_isalpha(c) != 0;
-  }
-  return to_utf8(title);
+  return to_title(text, [](UChar32 c) { return u_isalpha(c) == 0; });
+}
+
+std::string to_title_words(std::string_view text) {
+  return to_title(text, [](UChar32 c) {
+    return u_isUWhiteSpace(c) != 0 || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
+  });
 }
 
 std::string to_capitalized(std::string_view text) {

@@ -19,7 +19,8 @@ std::string_view strip(std::string_view text, std::string_view characters, Side 
 
 std::string to_upper(std::string_view text);
 std::string to_lower(std::string_view text);
-std::string to_title(std::string_view text);        // every word
+std::string to_title(std::string_view text);        // str.title: every run of letters
+std::string to_title_words(std::string_view text);  // Jinja's filter: words begin after white space or -({[<
 std::string to_capitalized(std::string_view text);  // the first letter, the rest lower
 
 // At most `limit` replacements; < 0: all.

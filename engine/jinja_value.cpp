@@ -82,6 +82,8 @@ class Writer {
       out_ += *truth ? "true" : "false";
     } else if (value.is_none() && json_) {
       out_ += "null";
+    } else if (value.is_undefined() && !json_) {
+      out_ += "Undefined";
     } else if (json_ && !value.is_number()) {
       fail_evaluation(fmt::format("{} cannot be written as JSON", value.type_name()));
     } else {
@@ -112,7 +114,7 @@ class Writer {
 
 }  // namespace
 
-void fail_evaluation(std::string message) {
+void fail_evaluation(const std::string& message) {
   throw TemplateError(TemplateError::Kind::evaluation, message);
 }
 

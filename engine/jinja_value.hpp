@@ -104,6 +104,6 @@ class TemplateError : public std::runtime_error {
   Kind kind_;
 };
 
-[[noreturn]] void fail_evaluation(std::string message);
+[[noreturn]] void fail_evaluation(const std::string& message);
 
 }  // namespace kvasir::engine::jinja

@@ -125,6 +125,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{{ messages | rejectattr('role', 'in', ['user', 'system']) | map(attribute='content') | list }}",
              "['Hi']"},
         Case{"{{ [3, 1, 2] | sort | reverse | list }} {{ [1, 1, 2] | unique | list | sum }}", "[3, 2, 1] 3"},
+        Case{"{{ \"they're in-laws\" | title }} {{ \"they're\".title() }}", "They're In-Laws They'Re"},
         Case{"{{ 'a\nb' | indent(2) }}", "a\n  b"}, Case{"{{ {'b': 1, 'a': 2} | dictsort }}", "[['a', 2], ['b', 1]]"},
         Case{"{{ x is defined }} {{ 'a' is string }} {{ 3 is odd }} {{ none is not none }} {{ 6 is divisibleby 3 }} {{ "
              "{} is mapping }}",
