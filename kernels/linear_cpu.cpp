@@ -77,7 +77,7 @@ struct Layout<WeightType::q8_0> {
 
 template <WeightType Type, int R>
 void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, int m, const Target& to) {
-  constexpr int chains = R == 1 ? 4 : R == 2 ? 2 : 1;
+  constexpr int chains = R == 1 ? 4 : R <= 3 ? 2 : 1;
   using L = Layout<Type>;
   const std::byte* scales = tile;
   const std::byte* quants = tile + static_cast<std::ptrdiff_t>(blocks) * L::scale_bytes;
@@ -152,6 +152,25 @@ inline Target target(float* y, std::ptrdiff_t ldy, const float* bias, int row, i
   return {y, ldy, bias, row, min(kTile, row_end - row)};
 }
 
+// Calls f.operator()<R>(first) for groups of R rows, as few and as even as kRows allows: 13 rows are 7 and 6, not 8,
+// 4, 1.
+template <int R, typename F>
+inline void with_rows(int rows, int first, F f) {
+  if constexpr (R > 1) {
+    if (rows < R) return with_rows<R - 1>(rows, first, f);
+  }
+  f.template operator()<R>(first);
+}
+template <typename F>
+inline void in_row_groups(int m, F f) {
+  int first = 0;
+  for (int groups = (m + kRows - 1) / kRows; groups > 0; --groups) {
+    const int rows = (m - first + groups - 1) / groups;
+    with_rows<kRows>(rows, first, f);
+    first += rows;
+  }
+}
+
 template <WeightType Type>
 void linear_quantized_typed(const PackedMatrix& w, const QuantizedRows& x, int m, const float* bias, float* y,
                             std::ptrdiff_t ldy, int row_begin, int row_end) {
@@ -161,25 +180,13 @@ void linear_quantized_typed(const PackedMatrix& w, const QuantizedRows& x, int m
   for (int row = row_begin; row < row_end; row += kTile) {
     const std::byte* tile = w.data + row / kTile * tile_bytes;
     const Target to = target(y, ldy, bias, row, row_end);
-    int i = 0;
-    for (; i + kRows <= m; i += kRows) quantized_rows<Type, kRows>(tile, blocks, x, i, to);
-    if constexpr (kRows > 4)
-      if (i + 4 <= m) quantized_rows<Type, 4>(tile, blocks, x, i, to), i += 4;
-    if constexpr (kRows > 2)
-      if (i + 2 <= m) quantized_rows<Type, 2>(tile, blocks, x, i, to), i += 2;
-    if (i < m) quantized_rows<Type, 1>(tile, blocks, x, i, to);
+    in_row_groups(m, [&]<int R>(int first) { quantized_rows<Type, R>(tile, blocks, x, first, to); });
   }
 }
 
 template <typename W, int T>
 void float_tiles(const W* tile, int cols, const float* x, std::ptrdiff_t ldx, int m, const Target* to) {
-  int i = 0;
-  for (; i + kRows <= m; i += kRows) float_rows<W, kRows, T>(tile, cols, x, ldx, i, to);
-  if constexpr (kRows > 4)
-    if (i + 4 <= m) float_rows<W, 4, T>(tile, cols, x, ldx, i, to), i += 4;
-  if constexpr (kRows > 2)
-    if (i + 2 <= m) float_rows<W, 2, T>(tile, cols, x, ldx, i, to), i += 2;
-  if (i < m) float_rows<W, 1, T>(tile, cols, x, ldx, i, to);
+  in_row_groups(m, [&]<int R>(int first) { float_rows<W, R, T>(tile, cols, x, ldx, first, to); });
 }
 
 template <typename W>
