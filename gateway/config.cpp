@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <tuple>
 
 namespace kvasir::gateway {
 namespace {
@@ -201,6 +202,9 @@ Config parse_config(std::string_view text, const std::string& file, const Enviro
   } catch (const YAML::Exception& problem) {
     source.error(problem.mark, problem.msg);
   }
+  std::stable_sort(config.errors.begin(), config.errors.end(), [](const ConfigError& a, const ConfigError& b) {
+    return std::tie(a.line, a.column) < std::tie(b.line, b.column);
+  });
   return config;
 }
 

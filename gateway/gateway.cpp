@@ -119,6 +119,8 @@ void Gateway::Parts::stop() {
   if (admin) admin->stop();
   if (questions) questions->stop();
   if (models) models->close();
+  if (api_server) api_server->release();
+  if (admin_server) admin_server->release();
   io.reset();
 }
 

@@ -95,6 +95,7 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
   Task<Read> read_request();
   Task<bool> read_more(std::chrono::milliseconds timeout, std::size_t bytes);
   Task<Read> refuse(ApiError error);
+  std::size_t write_now(std::string_view head, std::string_view body);
   Task<bool> write_all(std::string head, std::string body);
   Task<void> linger_close();
   void start_response(std::string& out, int status, std::string_view content_type, bool close);

@@ -63,29 +63,29 @@ std::unique_ptr<HttpServer> HttpServer::bind(IoThreads& io, std::size_t threads,
 bool HttpServer::open_lane(IoThreads& io, std::size_t index, Tcp::endpoint& endpoint, std::string& error) {
   auto lane = std::make_unique<Lane>(io.context(index));
   ErrorCode failure;
-  lane->acceptor.open(endpoint.protocol(), failure);
-  if (!failure) lane->acceptor.set_option(asio::socket_base::reuse_address(true), failure);
-  if (!failure) lane->acceptor.set_option(ReusePort(true), failure);
-  if (!failure) lane->acceptor.bind(endpoint, failure);
-  if (!failure) lane->acceptor.listen(1024, failure);
+  lane->acceptor->open(endpoint.protocol(), failure);
+  if (!failure) lane->acceptor->set_option(asio::socket_base::reuse_address(true), failure);
+  if (!failure) lane->acceptor->set_option(ReusePort(true), failure);
+  if (!failure) lane->acceptor->bind(endpoint, failure);
+  if (!failure) lane->acceptor->listen(1024, failure);
   if (failure) {
     error = cannot_listen(address_, failure);
     return false;
   }
-  endpoint.port(lane->acceptor.local_endpoint().port());
+  endpoint.port(lane->acceptor->local_endpoint().port());
   lanes_.push_back(std::move(lane));
   return true;
 }
 
 void HttpServer::start() {
-  for (auto& lane : lanes_) asio::co_spawn(lane->acceptor.get_executor(), accept(*lane), asio::detached);
+  for (auto& lane : lanes_) asio::co_spawn(lane->executor, accept(*lane), asio::detached);
 }
 
 void HttpServer::stop_accepting() {
   for (auto& lane : lanes_) {
-    asio::post(lane->acceptor.get_executor(), [&lane = *lane] {
+    asio::post(lane->executor, [&lane = *lane] {
       ErrorCode ignored;
-      lane.acceptor.close(ignored);
+      lane.acceptor->close(ignored);
     });
   }
 }
@@ -93,26 +93,30 @@ void HttpServer::stop_accepting() {
 void HttpServer::close_connections() {
   closing_.store(true, std::memory_order_relaxed);
   for (auto& lane : lanes_) {
-    asio::post(lane->acceptor.get_executor(), [&lane = *lane] {
+    asio::post(lane->executor, [&lane = *lane] {
       for (HttpConnection* connection : lane.group.open) connection->close_if_idle();
     });
   }
 }
 
+void HttpServer::release() {
+  for (auto& lane : lanes_) lane->acceptor.reset();
+}
+
 Task<void> HttpServer::accept(Lane& lane) {
-  while (lane.acceptor.is_open()) {
-    auto [error, socket] = co_await lane.acceptor.async_accept(use_tuple);
+  while (lane.acceptor->is_open()) {
+    auto [error, socket] = co_await lane.acceptor->async_accept(use_tuple);
     if (error) {
-      if (!lane.acceptor.is_open()) break;
+      if (!lane.acceptor->is_open()) break;
       // Out of file descriptors, most likely: the backlog waits until some are free.
-      Timer timer(lane.acceptor.get_executor(), std::chrono::milliseconds(50));
+      Timer timer(lane.executor, std::chrono::milliseconds(50));
       co_await timer.async_wait(use_tuple);
       continue;
     }
     ErrorCode ignored;
     socket.set_option(Tcp::no_delay(true), ignored);
     auto connection = std::make_shared<HttpConnection>(std::move(socket), lane.group);
-    asio::co_spawn(lane.acceptor.get_executor(), serve(std::move(connection)), asio::detached);
+    asio::co_spawn(lane.executor, serve(std::move(connection)), asio::detached);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ class HttpServer {
   // From now on a connection ends after its current request. Any thread.
   void close_connections();
 
+  // After the I/O threads have stopped and before they are destroyed: gives up the sockets that live on them. The
+  // server itself must outlive them, because their connections point to it.
+  void release();
+
   int requests_running() const { return requests_running_.load(std::memory_order_acquire); }
   // With the port that the system chose if 0 was asked for.
   const ListenAddress& address() const { return address_; }
@@ -35,8 +40,9 @@ class HttpServer {
  private:
   using Acceptor = asio::basic_socket_acceptor<Tcp, Executor>;
   struct Lane {
-    explicit Lane(asio::io_context& context) : acceptor(context.get_executor()) {}
-    Acceptor acceptor;
+    explicit Lane(asio::io_context& context) : executor(context.get_executor()), acceptor(std::in_place, executor) {}
+    Executor executor;
+    std::optional<Acceptor> acceptor;
     ConnectionGroup group;
   };
 

@@ -37,7 +37,8 @@ void RateLimit::refill(Clock::time_point now) {
 }
 
 int RateLimit::seconds_until(double level) const {
-  return std::max(1, static_cast<int>(std::ceil((level - level_) / per_minute_ * 60.0)));
+  constexpr double kRounding = 1e-6;  // of refilling; must not cost a whole second
+  return std::max(1, static_cast<int>(std::ceil((level - level_) / per_minute_ * 60.0 - kRounding)));
 }
 
 int RateLimit::take(double amount, Clock::time_point now) {

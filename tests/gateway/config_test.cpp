@@ -1,0 +1,168 @@
+#include "gateway/config.hpp"
+
+#include "gateway/config_values.hpp"
+
+#include <map>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kvasir::gateway {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Environment variables(std::map<std::string, std::string> values) {
+  return [values = std::move(values)](const std::string& name) -> std::optional<std::string> {
+    const auto found = values.find(name);
+    return found == values.end() ? std::nullopt : std::optional(found->second);
+  };
+}
+
+Config parse(std::string_view text, std::map<std::string, std::string> values = {}) {
+  return parse_config(text, "k.yaml", variables(std::move(values)));
+}
+
+std::vector<std::string> messages(const Config& config) {
+  std::vector<std::string> texts;
+  for (const ConfigError& error : config.errors) texts.push_back(error.text());
+  return texts;
+}
+
+constexpr std::string_view kModel = "models: [{name: m, upstream: {base_url: 'http://h:1/v1'}}]\n";
+
+TEST(Config, takes_every_key_of_the_contract) {
+  const Config config = parse(R"(
+server: {listen: 127.0.0.1:8081, admin: "[::1]:9091", max_body_bytes: 33554432, threads: 3}
+auth:
+  keys:
+    - {name: team-a, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", tenant: a,
+       requests_per_minute: 600, tokens_per_minute: 200000}
+models:
+  - name: smollm2
+    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32}
+  - name: mock
+    upstream: {base_url: "http://127.0.0.1:9101/v1/", api_key: "${MOCK_KEY:-none}", model: mock, timeout: 90s}
+default_model: smollm2
+embedding: {model: path/to/embedder}
+cache:
+  exact: {enabled: false}
+  semantic: {enabled: true, threshold: 0.9, policy: threshold, max_error_rate: 0.01}
+  ttl: 12h
+  store: {kind: embedded, path: ./data}
+  max_entries: 1000
+)");
+  ASSERT_THAT(messages(config), ElementsAre());
+  const Settings& settings = config.settings;
+  EXPECT_EQ(settings.server.listen.text(), "127.0.0.1:8081");
+  EXPECT_EQ(settings.server.admin.text(), "[::1]:9091");
+  EXPECT_EQ(settings.server.threads, 3);
+  EXPECT_EQ(settings.keys.at(0).tokens_per_minute, 200000);
+  EXPECT_EQ(settings.models.at(0).engine->kv_memory, 2ULL << 30);
+  EXPECT_EQ(settings.models.at(1).upstream->base_url, "http://127.0.0.1:9101/v1");
+  EXPECT_EQ(settings.models.at(1).upstream->api_key, "none");
+  EXPECT_EQ(settings.models.at(1).upstream->timeout, std::chrono::seconds(90));
+  EXPECT_FALSE(settings.cache.exact);
+  EXPECT_FALSE(settings.cache.guards);
+  EXPECT_FLOAT_EQ(settings.cache.threshold, 0.9F);
+  EXPECT_EQ(settings.cache.ttl, std::chrono::hours(12));
+  EXPECT_EQ(settings.cache.max_entries, 1000U);
+}
+
+TEST(Config, needs_no_key_but_a_model) {
+  const Config config = parse(kModel);
+  ASSERT_THAT(messages(config), ElementsAre());
+  EXPECT_EQ(config.settings.server.listen.text(), "127.0.0.1:8080");
+  EXPECT_EQ(config.settings.server.max_body_bytes, 32ULL << 20);
+  EXPECT_EQ(config.settings.cache.ttl, std::chrono::hours(24));
+}
+
+TEST(Config, reports_all_errors_with_their_places) {
+  const Config config = parse(
+      "server: {listen: nowhere, thread: 2}\n"
+      "models:\n"
+      "  - {name: a, engine: {gguf: x, device: cuda}}\n"
+      "  - {name: b}\n"
+      "cache:\n"
+      "  ttl: soon\n");
+  EXPECT_THAT(messages(config),
+              ElementsAre(HasSubstr("k.yaml:1:18: server.listen is 'nowhere'"),
+                          HasSubstr("k.yaml:1:27: unknown key 'server.thread'"),
+                          HasSubstr("k.yaml:3:42: models[0].engine.device: 'cuda' is not available in this version"),
+                          HasSubstr("k.yaml:4:5: model 'b' needs either engine or upstream"),
+                          HasSubstr("k.yaml:6:8: cache.ttl is 'soon'")));
+}
+
+TEST(Config, says_where_the_yaml_itself_is_broken) {
+  const Config config = parse("server: {listen: [1\n");
+  ASSERT_EQ(config.errors.size(), 1U);
+  EXPECT_GT(config.errors[0].line, 0);
+}
+
+TEST(Config, refuses_a_key_given_twice) {
+  EXPECT_THAT(messages(parse("default_model: m\ndefault_model: m\n" + std::string(kModel))),
+              ElementsAre(HasSubstr("k.yaml:2:1: key 'default_model' is given twice")));
+}
+
+TEST(Config, names_what_this_version_does_not_serve) {
+  const Config config = parse(std::string(kModel) +
+                              "embedding: {upstream: {base_url: x}}\n"
+                              "cache: {semantic: {policy: bounded}, store: {kind: redis}}\n");
+  ASSERT_EQ(config.errors.size(), 3U);
+  for (const ConfigError& error : config.errors) EXPECT_THAT(error.message, HasSubstr("not available in this version"));
+}
+
+TEST(Config, lets_the_environment_win_over_the_file) {
+  const Config config = parse("server: {threads: 2}\n" + std::string(kModel),
+                              {{"KVASIR_SERVER_THREADS", "5"}, {"KVASIR_CACHE_STORE_PATH", "/data"}});
+  ASSERT_THAT(messages(config), ElementsAre());
+  EXPECT_EQ(config.settings.server.threads, 5);
+  EXPECT_EQ(config.settings.cache.path, "/data");
+}
+
+TEST(Config, names_the_variable_that_holds_a_bad_value) {
+  EXPECT_THAT(messages(parse(kModel, {{"KVASIR_SERVER_THREADS", "many"}})),
+              ElementsAre(HasSubstr("server.threads is 'many' (from KVASIR_SERVER_THREADS)")));
+}
+
+TEST(Config, expands_variables_and_names_missing_ones) {
+  const std::string text = "models: [{name: m, upstream: {base_url: 'http://${HOST}:${PORT:-80}/v1'}}]";
+  EXPECT_EQ(parse(text, {{"HOST", "up"}}).settings.models.at(0).upstream->base_url, "http://up:80/v1");
+  EXPECT_THAT(messages(parse(text)), testing::Contains(HasSubstr("environment variable HOST is not set")));
+}
+
+TEST(Config, listens_beyond_loopback_only_with_keys) {
+  const std::string open = "server: {listen: 0.0.0.0:80}\n" + std::string(kModel);
+  EXPECT_THAT(messages(parse(open)), ElementsAre(HasSubstr("listens on loopback only")));
+  const std::string key =
+      "auth: {keys: [{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}\n";
+  EXPECT_THAT(messages(parse(open + key)), ElementsAre());
+}
+
+TEST(Config, prints_itself_without_secrets_and_reads_that_back) {
+  const Config config = parse(
+      "auth: {keys: [{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}\n"
+      "models: [{name: m, upstream: {base_url: 'http://h:1/v1', api_key: sk-secret}}]\n");
+  ASSERT_THAT(messages(config), ElementsAre());
+  const std::string printed = print_config(config.settings);
+  EXPECT_THAT(printed, testing::Not(HasSubstr("sk-secret")));
+  EXPECT_THAT(printed, testing::Not(HasSubstr("ba7816bf")));
+  // Only the masked digest is not a value any more.
+  EXPECT_THAT(messages(parse(printed)), ElementsAre(HasSubstr("sha256 must be 64")));
+}
+
+TEST(ConfigValues, read_sizes_and_durations_with_units) {
+  EXPECT_EQ(parse_bytes("2GiB"), 2ULL << 30);
+  EXPECT_EQ(parse_bytes("1.5 KiB"), 1536U);
+  EXPECT_EQ(parse_bytes("10MB"), 10'000'000U);
+  EXPECT_EQ(parse_bytes("12 bananas"), std::nullopt);
+  EXPECT_EQ(parse_bytes("-1"), std::nullopt);
+  EXPECT_EQ(parse_duration("250ms"), std::chrono::milliseconds(250));
+  EXPECT_EQ(parse_duration("24h"), std::chrono::hours(24));
+  EXPECT_EQ(parse_duration("60"), std::chrono::seconds(60));
+  EXPECT_EQ(parse_duration("h"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace kvasir::gateway

@@ -1,0 +1,165 @@
+// The HTTP edge over real sockets.
+#include "test_client.hpp"
+#include "test_gateway.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace kvasir::gateway {
+namespace {
+
+using nlohmann::json;
+
+void always(TestGateway& gateway) {
+  gateway.engine->reply_with([](engine::GenerateListener& listener) { speak(listener, {"answer"}); });
+}
+
+TEST(Http, answers_pipelined_requests_in_order) {
+  TestGateway gateway;
+  always(gateway);
+  TestClient client(gateway.port());
+  const std::string one = chat("A");
+  const std::string head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n";
+  const auto request = [&](const std::string& id) {
+    return head + "X-Request-Id: " + id + "\r\nContent-Length: " + std::to_string(one.size()) + "\r\n\r\n" + one;
+  };
+  client.send(request("first") + request("second") + request("third"));
+  for (const char* id : {"first", "second", "third"}) EXPECT_EQ(client.response().headers.at("x-request-id"), id);
+}
+
+TEST(Http, takes_chunked_bodies_query_strings_and_absolute_targets) {
+  TestGateway gateway;
+  always(gateway);
+  TestClient client(gateway.port());
+  const std::string body = chat("A");
+  char size[20];
+  std::snprintf(size, sizeof size, "%zx", body.size());
+  client.send(
+      "POST http://host/v1/chat/completions?api-version=2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
+      std::string(size) + "\r\n" + body + "\r\n0\r\n\r\n");
+  EXPECT_EQ(client.response().status, 200);
+}
+
+TEST(Http, continues_when_asked_to) {
+  TestGateway gateway;
+  always(gateway);
+  TestClient client(gateway.port());
+  const std::string body = chat("A");
+  client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n");
+  EXPECT_EQ(client.head().status, 100);
+  client.send(body);
+  EXPECT_EQ(client.response().status, 200);
+}
+
+TEST(Http, replaces_a_request_id_that_is_not_sane) {
+  TestGateway gateway;
+  TestClient client(gateway.port());
+  client.get("/v1/models", "X-Request-Id: a\"b\r\n");
+  EXPECT_TRUE(client.response().headers.at("x-request-id").starts_with("req-"));
+}
+
+TEST(Http, bounds_bodies_and_headers) {
+  HttpLimits limits;
+  limits.max_body_bytes = 1000;
+  limits.max_header_bytes = 2000;
+  TestGateway gateway({}, limits);
+  TestClient large(gateway.port());
+  large.post(kChat, std::string(5000, ' '));
+  EXPECT_EQ(large.response().status, 413);
+  EXPECT_TRUE(large.ended());
+  TestClient chunked(gateway.port());
+  chunked.send("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" +
+               std::string(5000, ' '));
+  EXPECT_EQ(chunked.response().status, 413);
+  TestClient wordy(gateway.port());
+  wordy.get("/", "X: " + std::string(5000, 'x') + "\r\n");
+  EXPECT_EQ(wordy.response().status, 431);
+}
+
+TEST(Http, ends_the_connection_after_what_is_not_http) {
+  TestGateway gateway;
+  for (const std::string bytes : {"GE T / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01 hello\r\n\r\n",
+                                  "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n"}) {
+    TestClient client(gateway.port());
+    client.send(bytes);
+    const TestResponse response = client.response();
+    EXPECT_EQ(response.status, 400) << bytes;
+    EXPECT_EQ(json::parse(response.body)["error"].size(), 4U);
+    EXPECT_EQ(response.headers.at("connection"), "close");
+    EXPECT_TRUE(client.ended()) << bytes;
+  }
+}
+
+TEST(Http, gives_up_on_a_request_that_never_ends) {
+  HttpLimits limits;
+  limits.header_timeout = std::chrono::milliseconds(100);
+  TestGateway gateway({}, limits);
+  TestClient client(gateway.port());
+  client.send("GET /v1/models HTTP/1.1\r\nHost:");
+  EXPECT_TRUE(client.ended());
+}
+
+TEST(Http, knows_its_paths_and_methods) {
+  TestGateway gateway;
+  TestClient client(gateway.port());
+  client.get("/nowhere");
+  EXPECT_EQ(client.response().status, 404);
+  client.get(kChat);
+  const TestResponse wrong = client.response();
+  EXPECT_EQ(wrong.status, 405);
+  EXPECT_EQ(wrong.headers.at("allow"), "POST");
+  client.get("/v1/models");
+  EXPECT_EQ(json::parse(client.response().body)["data"][0]["id"], "played");
+  client.get("/v1/models/played");
+  EXPECT_EQ(json::parse(client.response().body)["id"], "played");
+  client.get("/v1/models/nobody");
+  EXPECT_EQ(json::parse(client.response().body)["error"]["code"], "model_not_found");
+}
+
+TEST(Http, says_whether_it_is_alive_and_ready) {
+  TestGateway gateway;
+  TestClient client(gateway.port());
+  client.get("/health/live");
+  EXPECT_EQ(client.response().status, 200);
+  client.get("/health/ready");
+  EXPECT_EQ(client.response().status, 200);
+  gateway.state.draining = true;
+  client.get("/health/ready");
+  EXPECT_EQ(client.response().status, 503);
+  client.get("/health/live");
+  EXPECT_EQ(client.response().status, 200);
+}
+
+TEST(Http, finishes_what_runs_while_it_drains) {
+  TestGateway gateway;
+  TestClient client(gateway.port());
+  client.post(kChat, chat("A"));
+  const auto call = gateway.engine->call(0);
+  gateway.state.draining = true;
+  gateway.server->close_connections();
+  TestClient late(gateway.port());
+  late.post(kChat, chat("B"));
+  EXPECT_EQ(late.response().status, 503);
+  speak(*call.listener, {"done"});
+  const TestResponse response = client.response();
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(client.ended());
+}
+
+TEST(HttpServer, says_in_one_sentence_that_its_port_is_taken) {
+  TestGateway gateway;
+  std::string error;
+  EXPECT_FALSE(HttpServer::is_free({"127.0.0.1", static_cast<std::uint16_t>(gateway.port())}, error));
+  EXPECT_THAT(error, testing::HasSubstr("another program uses this port"));
+}
+
+TEST(HttpHeaders, cannot_be_split_by_a_value) {
+  std::string headers;
+  append_header(headers, "x", "a\r\nset-cookie: b");
+  EXPECT_EQ(headers, "x: aset-cookie: b\r\n");
+}
+
+}  // namespace
+}  // namespace kvasir::gateway

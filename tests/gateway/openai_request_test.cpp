@@ -1,0 +1,154 @@
+#include "gateway/openai_request.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace kvasir::gateway {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+ChatRequest accepted(const std::string& body) {
+  auto request = parse_chat_request(body);
+  EXPECT_TRUE(request.has_value()) << body << "\n" << (request.has_value() ? "" : request.error().message);
+  return request.has_value() ? *request : ChatRequest{};
+}
+
+ApiError refused(const std::string& body) {
+  auto request = parse_chat_request(body);
+  EXPECT_TRUE(request.has_error()) << body;
+  return request.has_error() ? request.error() : ApiError{};
+}
+
+// A request with one more field.
+std::string with(const std::string& fields) {
+  return R"({"model":"m","messages":[{"role":"user","content":"hi"}],)" + fields + "}";
+}
+
+TEST(ChatRequest, has_the_defaults_of_openai) {
+  const ChatRequest request = accepted(R"({"model":"m","messages":[{"role":"user","content":"hi"}]})");
+  EXPECT_EQ(request.model, "m");
+  EXPECT_EQ(request.messages.at(0).text, "hi");
+  EXPECT_EQ(request.temperature, 1.0);
+  EXPECT_EQ(request.top_p, 1.0);
+  EXPECT_EQ(request.n, 1);
+  EXPECT_EQ(request.max_tokens, 0);
+  EXPECT_FALSE(request.stream);
+  EXPECT_TRUE(request.prompt_cache);
+}
+
+TEST(ChatRequest, takes_null_as_not_given) {
+  const ChatRequest request = accepted(with(R"("temperature":null,"stop":null,"n":null,"tools":null)"));
+  EXPECT_EQ(request.temperature, 1.0);
+  EXPECT_FALSE(request.not_for_engine);
+}
+
+TEST(ChatRequest, joins_text_parts) {
+  const ChatRequest request =
+      accepted(R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]})");
+  EXPECT_EQ(request.messages.at(0).text, "a\nb");
+  EXPECT_TRUE(request.text_only);
+}
+
+TEST(ChatRequest, prefers_the_newer_limit_whatever_the_order) {
+  EXPECT_EQ(accepted(with(R"("max_tokens":5,"max_completion_tokens":7)")).max_tokens, 7);
+  EXPECT_EQ(accepted(with(R"("max_completion_tokens":7,"max_tokens":5)")).max_tokens, 7);
+}
+
+TEST(ChatRequest, names_the_field_that_does_not_fit) {
+  struct Case {
+    std::string fields;
+    std::string param;
+  };
+  for (const Case& bad : std::vector<Case>{{R"("temperature":2.1)", "temperature"},
+                                           {R"("temperature":"hot")", "temperature"},
+                                           {R"("top_p":-0.1)", "top_p"},
+                                           {R"("n":0)", "n"},
+                                           {R"("n":1.5)", "n"},
+                                           {R"("max_tokens":0)", "max_tokens"},
+                                           {R"("stop":["a","b","c","d","e"])", "stop"},
+                                           {R"("stop":[1])", "stop"},
+                                           {R"("stream":1)", "stream"},
+                                           {R"("stream_options":{})", "stream_options"},
+                                           {R"("top_logprobs":2)", "top_logprobs"},
+                                           {R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
+                                           {R"("logit_bias":{"x":1})", "logit_bias"},
+                                           {R"("logit_bias":{"1":101})", "logit_bias"},
+                                           {R"("presence_penalty":3)", "presence_penalty"},
+                                           {R"("seed":"one")", "seed"},
+                                           {R"("response_format":{"type":"xml"})", "response_format.type"},
+                                           {R"("documents":[{"id":"d"}])", "documents[0].text"},
+                                           {R"("cache_scope":"world")", "cache_scope"}}) {
+    const ApiError error = refused(with(bad.fields));
+    EXPECT_EQ(error.status, 400) << bad.fields;
+    EXPECT_EQ(error.param, bad.param) << bad.fields;
+  }
+}
+
+TEST(ChatRequest, names_the_message_that_does_not_fit) {
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":"a"},{"role":"king","content":"b"}]})").param,
+            "messages[1].role");
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":null}]})").param, "messages[0].content");
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})").param,
+            "messages[0].content[0].text");
+  EXPECT_EQ(refused(R"({"messages":[]})").param, "messages");
+  EXPECT_EQ(refused(R"({"model":"m"})").param, "messages");
+}
+
+TEST(ChatRequest, refuses_what_is_not_json_or_not_utf8_or_nested_too_deep) {
+  EXPECT_THAT(refused("{").message, HasSubstr("not valid JSON"));
+  EXPECT_THAT(refused("").message, HasSubstr("empty"));
+  EXPECT_THAT(refused("[1]").message, HasSubstr("JSON object"));
+  EXPECT_THAT(refused("{\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}").message, HasSubstr("UTF-8"));
+  EXPECT_THAT(refused("{\"x\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}").message,
+              HasSubstr("nested too deep"));
+}
+
+TEST(ChatRequest, refuses_for_the_engine_what_would_change_the_answer) {
+  EXPECT_EQ(accepted(with(R"("n":2)")).not_for_engine->first, "n");
+  EXPECT_EQ(accepted(with(R"("tools":[{"type":"function"}])")).not_for_engine->first, "tools");
+  EXPECT_EQ(accepted(with(R"("response_format":{"type":"json_object"})")).not_for_engine->first, "response_format");
+  EXPECT_FALSE(accepted(with(R"("response_format":{"type":"text"},"tools":[],"store":true,"metadata":{"a":"b"})"))
+                   .not_for_engine);
+}
+
+TEST(ChatRequest, keeps_unknown_fields_apart_for_the_cache_key) {
+  const ChatRequest request = accepted(with(R"("zeta":1,"alpha":{"b":2,"a":1})"));
+  EXPECT_EQ(request.extra, R"({"alpha":{"a":1,"b":2},"zeta":1})");
+}
+
+TEST(UpstreamBody, keeps_the_callers_bytes_and_drops_fields_of_ours) {
+  const ChatRequest request = accepted(
+      R"({ "messages" : [{"role":"user","content":"hi \u00e9 \" {"}], "model":"m", "top_p": 0.10, "cache_ttl":5, "x":[1, 2] })");
+  const std::string body = upstream_body(request, {}, "theirs");
+  EXPECT_EQ(body,
+            R"({"model":"theirs","messages":[{"role":"user","content":"hi \u00e9 \" {"}],"top_p":0.10,"x":[1, 2]})");
+}
+
+TEST(UpstreamBody, asks_every_stream_for_its_usage) {
+  const ChatRequest request = accepted(with(R"("stream":true,"stream_options":{"include_usage":false})"));
+  const json body = json::parse(upstream_body(request, {}, "m"));
+  EXPECT_EQ(body["stream_options"]["include_usage"], true);
+}
+
+TEST(UpstreamBody, puts_documents_into_the_last_user_message) {
+  const ChatRequest request = accepted(with(R"("documents":[{"id":"d1","text":"Oslo is cold."}])"));
+  const rag::Prompt prompt = rag::analyse(request.messages, request.documents);
+  const json body = json::parse(upstream_body(request, prompt, "m"));
+  EXPECT_FALSE(body.contains("documents"));
+  EXPECT_THAT(body["messages"][0]["content"].get<std::string>(), HasSubstr("Oslo is cold."));
+}
+
+TEST(CacheDirectives, are_read_from_the_header) {
+  const auto all = CacheDirectives::parse("No-Cache, no-store ,only-if-cached, max-age = 60, x=y");
+  EXPECT_TRUE(all.no_cache && all.no_store && all.only_if_cached);
+  EXPECT_EQ(all.max_age, std::chrono::seconds(60));
+  const auto none = CacheDirectives::parse("");
+  EXPECT_FALSE(none.no_cache || none.no_store || none.only_if_cached || none.max_age);
+  EXPECT_EQ(CacheDirectives::parse("max-age=soon").max_age, std::chrono::seconds(0));
+}
+
+}  // namespace
+}  // namespace kvasir::gateway
