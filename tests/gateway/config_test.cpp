@@ -89,7 +89,7 @@ TEST(Config, reports_all_errors_with_their_places) {
   EXPECT_THAT(messages(config),
               ElementsAre(HasSubstr("k.yaml:1:18: server.listen is 'nowhere'"),
                           HasSubstr("k.yaml:1:27: unknown key 'server.thread'"),
-                          HasSubstr("k.yaml:3:42: models[0].engine.device: 'cuda' is not available in this version"),
+                          HasSubstr("k.yaml:3:41: models[0].engine.device: 'cuda' is not available in this version"),
                           HasSubstr("k.yaml:4:5: model 'b' needs either engine or upstream"),
                           HasSubstr("k.yaml:6:8: cache.ttl is 'soon'")));
 }
