@@ -159,6 +159,13 @@ void read_root(ConfigSection& root, Settings& settings) {
   check_whole(root, settings);
 }
 
+// The embedder that deploy/run.sh has fetched; empty if it is not there.
+std::string find_embedder(const std::string& folder) {
+  std::error_code ignored;
+  const auto embedder = std::filesystem::path(folder) / "all-minilm-l6-v2";
+  return std::filesystem::exists(embedder / "model.safetensors", ignored) ? embedder.string() : "";
+}
+
 // Models that deploy/run.sh has fetched: the default of whoever has no file.
 void add_found_models(const std::string& folder, Settings& settings) {
   namespace fs = std::filesystem;
@@ -174,8 +181,7 @@ void add_found_models(const std::string& folder, Settings& settings) {
     settings.models.push_back({file.stem().string(), std::move(engine), std::nullopt});
   }
   if (!settings.models.empty()) settings.default_model = settings.models.front().name;
-  const fs::path embedder = fs::path(folder) / "all-minilm-l6-v2";
-  if (fs::exists(embedder / "model.safetensors", ignored)) settings.embedding_model = embedder.string();
+  settings.embedding_model = find_embedder(folder);
 }
 
 }  // namespace
@@ -198,6 +204,7 @@ Config parse_config(std::string_view text, const std::string& file, const Enviro
   try {
     const YAML::Node node = YAML::Load(std::string(text));
     ConfigSection root(source, node, "");
+    config.settings.embedding_model = find_embedder(model_folder(environment));
     read_root(root, config.settings);
   } catch (const YAML::Exception& problem) {
     source.error(problem.mark, problem.msg);

@@ -36,8 +36,8 @@ void ConfigSource::error(const YAML::Mark& mark, std::string message) const {
   errors->push_back({file, placed ? mark.line + 1 : 0, placed ? mark.column + 1 : 0, std::move(message)});
 }
 
-ConfigSection::ConfigSection(const ConfigSource& source, YAML::Node node, std::string path, bool in_list)
-    : source_(&source), node_(std::move(node)), path_(std::move(path)), in_list_(in_list) {
+ConfigSection::ConfigSection(const ConfigSource& source, const YAML::Node& node, std::string path, bool in_list)
+    : source_(&source), node_(node), path_(std::move(path)), in_list_(in_list) {
   if (node_.IsDefined() && !node_.IsNull() && !node_.IsMap()) {
     error(node_.Mark(), (path_.empty() ? "the file" : path_) + " must be a mapping of keys to values");
   }

@@ -36,7 +36,7 @@ struct ConfigScalar {
 class ConfigSection {
  public:
   // `path` is the section's dotted name, empty at the top. In a list no environment variable overrides a key.
-  ConfigSection(const ConfigSource& source, YAML::Node node, std::string path, bool in_list = false);
+  ConfigSection(const ConfigSource& source, const YAML::Node& node, std::string path, bool in_list = false);
 
   bool present() const { return node_.IsMap(); }
   bool has(const std::string& key) const { return node_.IsMap() && node_[key].IsDefined(); }

@@ -156,7 +156,8 @@ void append_completion(std::string& out, const Delivery& delivery, const cache::
   out += '}';
 }
 
-ChunkWriter::ChunkWriter(Delivery delivery, std::string_view model, std::string_view fingerprint, bool include_usage)
+ChunkWriter::ChunkWriter(const Delivery& delivery, std::string_view model, std::string_view fingerprint,
+                         bool include_usage)
     : include_usage_(include_usage), cached_(delivery.cached) {
   head_ = R"(data: {"id":")";
   head_ += delivery.id;

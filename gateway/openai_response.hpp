@@ -30,7 +30,7 @@ void append_completion(std::string& out, const Delivery& delivery, const cache::
 class ChunkWriter {
  public:
   // `model` must outlive the writer.
-  ChunkWriter(Delivery delivery, std::string_view model, std::string_view fingerprint, bool include_usage);
+  ChunkWriter(const Delivery& delivery, std::string_view model, std::string_view fingerprint, bool include_usage);
 
   void role(std::string& out, int index) const;
   // `logprobs`: items of logprobs.content, or empty.
