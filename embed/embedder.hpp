@@ -17,6 +17,10 @@ class Embedder {
   virtual const std::string& identity() const = 0;
   virtual int dimension() const = 0;
 
+  // False if the model would not see all of this text: an unknown word, or an end beyond its limit. Its vector then
+  // equals those of different texts, so nothing may be concluded from it. May be called from any thread.
+  virtual bool sees_all(std::string_view text) const = 0;
+
   // One unit vector (L2 norm 1, `dimension()` floats) per text, in order, row after row. Texts are UTF-8; a text longer
   // than the model's limit is cut there. A text's vector does not depend on the other texts of the call.
   // May be called from any thread; blocks until done.

@@ -72,6 +72,13 @@ int LocalEmbedder::count_tokens(std::string_view text) const {
   return static_cast<int>(tokenize(text).size());
 }
 
+bool LocalEmbedder::sees_all(std::string_view text) const {
+  const std::vector<TokenId> ids = tokenize(text);
+  // A text that fills the limit may have been cut there.
+  return static_cast<int>(ids.size()) < encoder_.config().max_tokens &&
+         std::find(ids.begin(), ids.end(), tokenizer_.unknown()) == ids.end();
+}
+
 std::vector<float> LocalEmbedder::embed(std::span<const std::string_view> texts) {
   const auto dimension = static_cast<std::size_t>(encoder_.config().hidden);
   std::vector<float> vectors(texts.size() * dimension);

@@ -26,6 +26,7 @@ class LocalEmbedder final : public Embedder {
   // "NAME/sha256:HEX", with the first 16 hex digits of the SHA-256 of model.safetensors.
   const std::string& identity() const override { return identity_; }
   int dimension() const override { return encoder_.config().hidden; }
+  bool sees_all(std::string_view text) const override;
   std::vector<float> embed(std::span<const std::string_view> texts) override;
 
   // Tokens of a text as `embed` sees them, cut at the model's limit: what `usage.prompt_tokens` counts. Thread safe.

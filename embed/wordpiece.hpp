@@ -29,6 +29,7 @@ class WordPiece {
   std::vector<TokenId> encode(std::string_view text, std::size_t max_tokens) const;
 
   std::size_t size() const { return size_; }
+  TokenId unknown() const { return unknown_; }  // [UNK]
 
  private:
   friend class WordPieceEncoding;

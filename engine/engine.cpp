@@ -1,6 +1,7 @@
 #include "engine/engine.hpp"
 
 #include "engine/llm_engine.hpp"
+#include "engine/memory_limit.hpp"
 
 #include <algorithm>
 
@@ -9,7 +10,17 @@ namespace {
 
 Result<ChatTemplate> chat_template(const ModelFile& file, const Tokenizer& tokenizer) {
   const std::string* source = file.text("tokenizer.chat_template");
-  if (source == nullptr) return ChatTemplate::chatml();
+  if (source == nullptr) {
+    for (const char* mark : {"<|im_start|>", "<|im_end|>"}) {
+      const auto tokens = tokenizer.encode(mark, true);
+      if (tokens.empty() || !tokenizer.is_control(tokens.back()))
+        return Error{
+            ErrorCode::unsupported_model,
+            file.path() + ": the file has no chat template, and its vocabulary lacks " + mark + " for the default one",
+            "", 0};
+    }
+    return ChatTemplate::chatml();
+  }
   const auto piece = [&](TokenId token) { return token < 0 ? std::string() : std::string(tokenizer.piece(token)); };
   return ChatTemplate::parse(*source, piece(tokenizer.bos()), piece(tokenizer.eos()));
 }
@@ -27,21 +38,29 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
   auto chat = chat_template(*file, *files.tokenizer);
   if (!chat) return chat.error();
   files.chat = std::make_unique<ChatTemplate>(std::move(*chat));
-  auto model = Model::load(file, settings.max_context);
-  if (!model) return model.error();
-  files.model = std::move(*model);
-  if (files.tokenizer->size() > files.model->shape().vocabulary)
-    return Error{ErrorCode::bad_model_file, settings.gguf + ": the tokenizer has more tokens than the model", "", 0};
-
-  const ModelShape& shape = files.model->shape();
-  const std::uint64_t per_block = KvStorage::bytes_per_block(shape.layers, shape.attention);
+  auto shape = read_shape(*file);
+  if (!shape) return shape.error();
+  const std::uint64_t per_block = KvStorage::bytes_per_block(shape->layers, shape->attention);
   const std::uint64_t blocks = std::min<std::uint64_t>(settings.kv_memory / per_block, 1U << 24);
   if (blocks < 4)
     return Error{ErrorCode::bad_request,
                  "kv_memory is too small: a block of 16 tokens takes " + std::to_string(per_block) +
                      " bytes and 4 are the least",
                  "kv_memory", 0};
-  auto storage = KvStorage::reserve(shape.layers, shape.attention, static_cast<int>(blocks));
+  if (const std::uint64_t available = available_memory(); settings.kv_memory > available)
+    return Error{ErrorCode::bad_request,
+                 "kv_memory is " + std::to_string(settings.kv_memory >> 20) + " MiB, but only " +
+                     std::to_string(available >> 20) + " MiB of memory are available; lower kv_memory",
+                 "kv_memory", 0};
+  if (settings.max_context > 0) shape->context = std::min(shape->context, settings.max_context);
+  shape->context =
+      static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(shape->context), blocks * kernels::kKvBlock));
+  auto model = Model::load(file, *shape);
+  if (!model) return model.error();
+  files.model = std::move(*model);
+  if (files.tokenizer->size() > files.model->shape().vocabulary)
+    return Error{ErrorCode::bad_model_file, settings.gguf + ": the tokenizer has more tokens than the model", "", 0};
+  auto storage = KvStorage::reserve(shape->layers, shape->attention, static_cast<int>(blocks));
   if (!storage) return storage.error();
   return std::unique_ptr<Engine>(
       std::make_unique<LlmEngine>(settings, std::move(files), std::move(*storage), static_cast<int>(blocks)));

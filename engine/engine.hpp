@@ -24,7 +24,7 @@ struct EngineSettings {
   int max_sequences = 64;                // running at once
   int max_queue = 256;                   // waiting for admission
   int max_context = 0;                   // tokens; 0: what the model file says
-  int step_tokens = 256;                 // token budget of one step (decodes first, then prefill)
+  int step_tokens = 256;                 // prefill tokens of one step; a quarter while others decode
   int threads = 0;                       // 0: one per core
 };
 
@@ -90,6 +90,7 @@ struct EngineStats {
   std::uint64_t reused_tokens = 0;
   std::uint64_t generated_tokens = 0;
   std::uint64_t evicted_blocks = 0;
+  std::uint64_t preemptions = 0;
   std::uint64_t cancelled = 0;
   std::uint64_t steps = 0;
   std::string kernels;  // instruction set in use
@@ -109,6 +110,7 @@ class Engine {
   // The listener is not called any more after the engine has seen this (one step at most); its blocks are free then.
   virtual void cancel(RequestId id) = 0;
   // Removes the KV of these documents (by rag::Document::key()) and of what follows them. Returns the blocks removed.
+  // Waits for the step in progress; not to be called by a listener.
   virtual std::uint64_t invalidate(const std::vector<std::string>& document_keys) = 0;
   virtual EngineStats stats() const = 0;
   virtual int context_length() const = 0;

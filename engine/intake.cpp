@@ -2,28 +2,50 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
+#include <new>
 
 namespace kvasir::engine {
 namespace {
+
+// Text that may wait to be tokenised; one request may always wait.
+constexpr std::size_t kMaxQueuedBytes = std::size_t{64} << 20;
 
 Error bad_request(std::string param, std::string message) {
   return {ErrorCode::bad_request, std::move(message), std::move(param), 0};
 }
 
+Error too_long(int context, const std::string& tokens) {
+  return {ErrorCode::context_length,
+          "This model's maximum context length is " + std::to_string(context) + " tokens, but the messages are " +
+              tokens + " tokens long. Please shorten them.",
+          "messages", 0};
+}
+
 }  // namespace
+
+PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, int context,
+                           const kernels::Kernels& kernels)
+    : tokenizer_(tokenizer), chat_(chat), context_(context), kernels_(kernels) {
+  for (TokenId token = 0; token < tokenizer.size(); ++token)
+    longest_token_ = std::max({longest_token_, tokenizer.bytes(token).size(), tokenizer.piece(token).size()});
+}
 
 Result<void> PromptReader::check(const GenerateRequest& request) const {
   const SamplingParams& sampling = request.sampling;
   if (!std::isfinite(sampling.temperature) || sampling.temperature < 0)
     return bad_request("temperature", "temperature must be a number of at least 0.");
-  if (!(sampling.top_p > 0) || sampling.top_p > 1) return bad_request("top_p", "top_p must be above 0 and at most 1.");
+  if (!(sampling.top_p >= 0) || sampling.top_p > 1) return bad_request("top_p", "top_p must be between 0 and 1.");
   if (sampling.top_k < 0) return bad_request("top_k", "top_k must be at least 0.");
   if (sampling.top_logprobs > 20) return bad_request("top_logprobs", "top_logprobs must be at most 20.");
   if (request.max_tokens < 0) return bad_request("max_tokens", "max_tokens must be at least 1.");
-  for (const auto& [token, bias] : sampling.logit_bias)
-    if (token < 0 || token >= tokenizer_.size() || !std::isfinite(bias))
+  for (const auto& [token, bias] : sampling.logit_bias) {
+    if (!std::isfinite(bias))
+      return bad_request("logit_bias", "logit_bias of token " + std::to_string(token) + " is not a number.");
+    if (token < 0 || token >= tokenizer_.size())
       return bad_request("logit_bias",
                          "logit_bias names token " + std::to_string(token) + ", which the model does not have.");
+  }
   for (const std::string& stop : request.stop)
     if (stop.empty()) return bad_request("stop", "stop strings must not be empty.");
   return {};
@@ -47,9 +69,12 @@ std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, 
   std::vector<DocumentMark> marks;
   std::size_t offset = 0;
   std::size_t next = 0;
+  // The first token stands in the text unless the tokenizer put it there.
+  const bool added_bos =
+      !tokens.empty() && tokens[0] == tokenizer_.bos() && !text.starts_with(tokenizer_.piece(tokens[0]));
   for (std::size_t i = 0; i < tokens.size() && next < found.size(); ++i) {
     const TokenId token = tokens[i];
-    if (token != tokenizer_.bos() || i > 0)
+    if (i > 0 || !added_bos)
       offset += tokenizer_.is_control(token) ? tokenizer_.piece(token).size() : tokenizer_.bytes(token).size();
     while (next < found.size() && found[next].first < offset)
       marks.push_back({static_cast<int>(i), std::move(found[next++].second)});
@@ -63,16 +88,15 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   const auto text = render(request.prompt);
   if (!text) return text.error();
 
+  // Tokenising megabytes only to refuse them would hold up everybody behind.
+  const std::size_t least = text->size() / longest_token_;
+  if (least >= static_cast<std::size_t>(context_)) return too_long(context_, "at least " + std::to_string(least));
+
   auto sequence = std::make_unique<Sequence>();
   sequence->tokens = tokenizer_.encode(*text, true);
   sequence->prompt_tokens = sequence->size();
   if (sequence->tokens.empty()) return bad_request("messages", "the rendered prompt is empty.");
-  if (sequence->prompt_tokens >= context_)
-    return Error{ErrorCode::context_length,
-                 "This model's maximum context length is " + std::to_string(context_) +
-                     " tokens, but the messages are " + std::to_string(sequence->prompt_tokens) +
-                     " tokens long. Please shorten them.",
-                 "messages", 0};
+  if (sequence->prompt_tokens >= context_) return too_long(context_, std::to_string(sequence->prompt_tokens));
   const int room = context_ - sequence->prompt_tokens;
   sequence->id = submission.id;
   sequence->max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
@@ -87,69 +111,85 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   return sequence;
 }
 
-Intake::Intake(const PromptReader& reader, Ready ready, Refused refused, Cancelled cancelled)
-    : reader_(reader),
-      ready_(std::move(ready)),
-      refused_(std::move(refused)),
-      cancelled_(std::move(cancelled)),
-      thread_([this] { work(); }) {}
+Intake::Intake(const PromptReader& reader, std::size_t max_queued, Ready ready, Refused refused)
+    : reader_(reader), max_queued_(max_queued), ready_(std::move(ready)), refused_(std::move(refused)), thread_([this] {
+        work();
+      }) {}
 
 Intake::~Intake() {
+  stop();
+}
+
+void Intake::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
-void Intake::push(Item item) {
+bool Intake::submit(Submission& submission) {
+  std::size_t bytes = 0;
+  for (const rag::Message& message : submission.request.prompt.messages) bytes += message.text.size();
+  for (const rag::Document& document : submission.request.prompt.documents.in_order()) bytes += document.text.size();
   {
     const std::lock_guard lock(mutex_);
-    items_.push_back(std::move(item));
+    if (stop_ || queue_.size() >= max_queued_) return false;
+    if (!queue_.empty() && queued_bytes_ + bytes > kMaxQueuedBytes) return false;
+    queued_bytes_ += bytes;
+    queue_.push_back({std::move(submission), bytes});
   }
   wake_.notify_one();
-}
-
-void Intake::submit(Submission submission) {
-  // std::function wants a copyable callable.
-  auto held = std::make_shared<Submission>(std::move(submission));
-  push([this, held] { take(std::move(*held)); });
+  return true;
 }
 
 void Intake::cancel(Engine::RequestId id) {
-  push([this, id] { cancelled_(id); });
-}
-
-std::size_t Intake::queued() const {
   const std::lock_guard lock(mutex_);
-  return items_.size();
+  if (reading_ == id) reading_cancelled_ = true;
+  const auto found =
+      std::find_if(queue_.begin(), queue_.end(), [id](const Queued& queued) { return queued.submission.id == id; });
+  if (found == queue_.end()) return;
+  queued_bytes_ -= found->bytes;
+  queue_.erase(found);
 }
 
-void Intake::take(Submission submission) {
-  const auto listener = submission.listener;
-  {
-    const std::lock_guard lock(mutex_);
-    if (stop_) return refused_(listener, {ErrorCode::shutting_down, "The engine is shutting down.", "", 0});
+// Whatever a prompt makes a library throw is that request's error, not the server's end.
+Result<std::unique_ptr<Sequence>> Intake::read(Submission submission) const {
+  try {
+    return reader_.read(std::move(submission));
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::overloaded, "There is not enough memory to read this prompt.", "", 1};
+  } catch (const std::exception& error) {
+    return Error{ErrorCode::internal, std::string("The prompt could not be read: ") + error.what(), "", 0};
   }
-  auto sequence = reader_.read(std::move(submission));
-  if (sequence)
-    ready_(std::move(*sequence));
-  else
-    refused_(listener, sequence.error());
 }
 
 void Intake::work() {
+  std::unique_lock lock(mutex_);
   for (;;) {
-    Item item;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stop_ || !items_.empty(); });
-      if (items_.empty()) return;
-      item = std::move(items_.front());
-      items_.pop_front();
+    wake_.wait(lock, [this] { return stop_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    Queued next = std::move(queue_.front());
+    queue_.pop_front();
+    queued_bytes_ -= next.bytes;
+    const auto listener = next.submission.listener;
+    if (stop_) {
+      refused_(listener, {ErrorCode::shutting_down, "The engine is shutting down.", "", 0});
+      continue;
     }
-    item();
+    reading_ = next.submission.id;
+    reading_cancelled_ = false;
+    lock.unlock();
+    auto sequence = read(std::move(next.submission));
+    lock.lock();
+    // Passed on under the lock: a cancel comes either before this, or after the sequence is on its way.
+    reading_ = 0;
+    if (reading_cancelled_) continue;
+    if (sequence)
+      ready_(std::move(*sequence));
+    else
+      refused_(listener, sequence.error());
   }
 }
 

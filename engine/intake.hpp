@@ -27,8 +27,7 @@ struct Submission {
 // Renders and tokenises; pure. Errors: bad_request, context_length.
 class PromptReader {
  public:
-  PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, int context, const kernels::Kernels& kernels)
-      : tokenizer_(tokenizer), chat_(chat), context_(context), kernels_(kernels) {}
+  PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, int context, const kernels::Kernels& kernels);
   Result<std::unique_ptr<Sequence>> read(Submission submission) const;
 
  private:
@@ -41,35 +40,44 @@ class PromptReader {
   const ChatTemplate& chat_;
   int context_;
   const kernels::Kernels& kernels_;
+  std::size_t longest_token_ = 1;  // bytes
 };
 
-// A queue with one thread. Submissions and cancellations keep their order.
+// A queue with one thread. Bounded in requests and in bytes of text.
 class Intake {
  public:
   using Ready = std::function<void(std::unique_ptr<Sequence>)>;
   using Refused = std::function<void(std::shared_ptr<GenerateListener>, Error)>;
-  using Cancelled = std::function<void(Engine::RequestId)>;
 
-  Intake(const PromptReader& reader, Ready ready, Refused refused, Cancelled cancelled);
-  ~Intake();  // what is still queued is refused with shutting_down
+  // `ready` and `refused` are called on the queue's thread and must only pass on what they get.
+  Intake(const PromptReader& reader, std::size_t max_queued, Ready ready, Refused refused);
+  ~Intake();
 
-  void submit(Submission submission);
+  // False if the queue is full or stopped; the submission is untouched then.
+  bool submit(Submission& submission);
+  // Drops the submission if it is still in here; nobody hears of it then.
   void cancel(Engine::RequestId id);
-  std::size_t queued() const;
+  // Refuses what is queued with shutting_down and ends the thread. May be called twice.
+  void stop();
 
  private:
-  using Item = std::function<void()>;
-  void push(Item item);
+  struct Queued {
+    Submission submission;
+    std::size_t bytes;
+  };
   void work();
-  void take(Submission submission);
+  Result<std::unique_ptr<Sequence>> read(Submission submission) const;
 
   const PromptReader& reader_;
+  const std::size_t max_queued_;
   Ready ready_;
   Refused refused_;
-  Cancelled cancelled_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Item> items_;
+  std::deque<Queued> queue_;
+  std::size_t queued_bytes_ = 0;
+  Engine::RequestId reading_ = 0;  // 0: none
+  bool reading_cancelled_ = false;
   bool stop_ = false;
   std::thread thread_;
 };

@@ -40,18 +40,17 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
   publish();
   thread_ = std::thread([this] { work(); });
   intake_ = std::make_unique<Intake>(
-      reader_,
+      reader_, static_cast<std::size_t>(settings.max_queue + settings.max_sequences),
       [this](std::unique_ptr<Sequence> sequence) {
         auto held = std::make_shared<std::unique_ptr<Sequence>>(std::move(sequence));
         post([this, held] { accept(std::move(*held)); });
       },
       [this](std::shared_ptr<GenerateListener> listener, Error error) {
         post([listener = std::move(listener), error = std::move(error)] { listener->failed(error); });
-      },
-      [this](RequestId id) { post([this, id] { drop(id); }); });
+      });
 }
 
-// Touches weights, KV and work memory, so that the first request does not pay for the page faults.
+// Reads all weights once, so that the first request does not pay for their page faults.
 void LlmEngine::warm_up() {
   const Block block = pool_.take();
   const TokenId token = 0;
@@ -61,7 +60,7 @@ void LlmEngine::warm_up() {
 }
 
 LlmEngine::~LlmEngine() {
-  intake_.reset();
+  intake_->stop();
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -72,20 +71,18 @@ LlmEngine::~LlmEngine() {
 
 Engine::RequestId LlmEngine::submit(GenerateRequest request, std::shared_ptr<GenerateListener> listener) {
   const RequestId id = next_id_.fetch_add(1);
-  if (intake_->queued() > static_cast<std::size_t>(settings_.max_queue)) {
-    post([this, listener = std::move(listener)] {
-      listener->failed({ErrorCode::overloaded, "The engine's queue is full; try again later.", "", retry_after()});
+  Submission submission{id, std::move(request), std::move(listener), Sequence::Clock::now()};
+  if (!intake_->submit(submission)) {
+    post([this, refused = std::move(submission.listener)] {
+      refused->failed({ErrorCode::overloaded, "The engine's queue is full; try again later.", "", retry_after()});
     });
-    return id;
   }
-  intake_->submit({id, std::move(request), std::move(listener), Sequence::Clock::now()});
   return id;
 }
 
 void LlmEngine::cancel(RequestId id) {
-  // Once for a sequence that is in, once behind a submission that may still be on its way.
-  post([this, id] { drop(id); });
   intake_->cancel(id);
+  post([this, id] { drop(id); });
 }
 
 std::uint64_t LlmEngine::invalidate(const std::vector<std::string>& document_keys) {
@@ -142,7 +139,9 @@ int LlmEngine::retry_after() const {
 }
 
 void LlmEngine::accept(std::unique_ptr<Sequence> sequence) {
-  if (scheduler_.waiting() >= settings_.max_queue) {
+  // Free places count: those who wait will be admitted by the next step.
+  const int places = settings_.max_queue + std::max(0, settings_.max_sequences - scheduler_.running());
+  if (scheduler_.waiting() >= places) {
     sequence->listener->failed({ErrorCode::overloaded, "The engine is full; try again later.", "", retry_after()});
     return;
   }
@@ -165,7 +164,7 @@ void LlmEngine::step() {
     segments.push_back(
         {std::span(sequence.tokens)
              .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
-         sequence.computed, sequence.table, last, false});
+         sequence.computed, sequence.table, last});
   }
   std::span<const float> logits = runner_.run(segments);
   ++counters_.steps;
@@ -229,6 +228,7 @@ void LlmEngine::publish() {
   now.running = scheduler_.running();
   now.waiting = scheduler_.waiting();
   now.evicted_blocks = scheduler_.evicted_blocks();
+  now.preemptions = scheduler_.preemptions();
   now.kernels = kernels_.name;
   const std::lock_guard lock(stats_mutex_);
   stats_ = std::move(now);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <set>
 
 namespace kvasir::engine {
 namespace {
@@ -74,29 +75,23 @@ Result<Projection> Projection::load(const ModelFile& file, kernels::WeightArena&
   return projection;
 }
 
-bool Projection::reads_float() const {
-  return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) {
-    return part.matrix.type == WeightType::f32 || part.matrix.type == WeightType::f16;
-  });
-}
-
 bool Projection::reads_quantized() const {
   return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) {
     return part.matrix.type == WeightType::q4_1 || part.matrix.type == WeightType::q8_0;
   });
 }
 
-Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const ModelFile> file, int max_context) {
+Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const ModelFile> file, const ModelShape& shape) {
   auto model = std::make_unique<Model>();
   model->file_ = std::move(file);
-  if (auto done = model->read_shape(max_context); !done) return done.error();
+  model->shape_ = shape;
   if (auto done = model->read_weights(); !done) return done.error();
-  if (auto done = model->make_rope(); !done) return done.error();
+  model->make_rope();
   return model;
 }
 
-Result<void> Model::read_shape(int max_context) {
-  const ModelFile& file = *file_;
+Result<ModelShape> read_shape(const ModelFile& file) {
+  ModelShape shape;
   const std::string* architecture = file.text("general.architecture");
   if (architecture == nullptr) return bad(file, "general.architecture is missing");
   if (*architecture != "llama")
@@ -114,14 +109,14 @@ Result<void> Model::read_shape(int max_context) {
     }
     return static_cast<int>(*value);
   };
-  shape_.layers = count("block_count", 1000);
-  shape_.hidden = count("embedding_length", 1 << 17);
-  shape_.feed_forward = count("feed_forward_length", 1 << 20);
-  const int trained = count("context_length", 1 << 24);
-  kernels::AttentionShape& attention = shape_.attention;
+  shape.layers = count("block_count", 1000);
+  shape.hidden = count("embedding_length", 1 << 17);
+  shape.feed_forward = count("feed_forward_length", 1 << 20);
+  shape.context = count("context_length", 1 << 24);
+  kernels::AttentionShape& attention = shape.attention;
   attention.heads = count("attention.head_count", 1024);
   attention.kv_heads = count("attention.head_count_kv", 1024, attention.heads);
-  attention.head_dim = count("attention.key_length", 1024, shape_.hidden / attention.heads);
+  attention.head_dim = count("attention.key_length", 1024, shape.hidden / attention.heads);
   const int value_dim = count("attention.value_length", 1024, attention.head_dim);
   const int rotated = count("rope.dimension_count", 1024, attention.head_dim);
   const auto eps = file.number("llama.attention.layer_norm_rms_epsilon");
@@ -136,17 +131,17 @@ Result<void> Model::read_shape(int max_context) {
         file,
         "head dimensions other than one multiple of 16 for keys, values and rotation are not known to this version");
   const std::string* scaling = file.text("llama.rope.scaling.type");
-  if ((scaling != nullptr && *scaling != "none") || file.tensor("rope_freqs.weight") != nullptr)
+  if ((scaling != nullptr && *scaling != "none") || file.tensor("rope_freqs.weight") != nullptr ||
+      file.number("llama.rope.scale_linear").value_or(1.0) != 1.0)
     return unsupported(file, "scaled rotary embeddings are not known to this version");
   if (file.integer("llama.attention.sliding_window").value_or(0) > 0)
     return unsupported(file, "sliding-window attention is not known to this version");
 
   attention.scale = 1.0F / std::sqrt(static_cast<float>(attention.head_dim));
-  shape_.norm_eps = static_cast<float>(*eps);
-  shape_.rope_base = static_cast<float>(file.number("llama.rope.freq_base").value_or(10000.0));
-  if (!(shape_.rope_base > 1)) return bad(file, "llama.rope.freq_base is out of range");
-  shape_.context = max_context > 0 ? std::min(max_context, trained) : trained;
-  return {};
+  shape.norm_eps = static_cast<float>(*eps);
+  shape.rope_base = static_cast<float>(file.number("llama.rope.freq_base").value_or(10000.0));
+  if (!(shape.rope_base > 1)) return bad(file, "llama.rope.freq_base is out of range");
+  return shape;
 }
 
 Result<std::vector<float>> Model::read_vector(const std::string& name, int size) const {
@@ -168,6 +163,7 @@ Result<void> Model::read_weights() {
   if (!checked) return checked.error();
   embedding_type_ = *weight_type(embeddings_->type);
 
+  std::set<std::string, std::less<>> read{"token_embd.weight", "output_norm.weight", "output.weight"};
   std::optional<Error> error;
   const auto take = [&](auto& target, auto result) {
     if (error) return;
@@ -183,9 +179,11 @@ Result<void> Model::read_weights() {
     const auto load = [&](const std::vector<std::string>& names, int inputs, const std::vector<int>& outputs) {
       std::vector<std::string> full;
       for (const std::string& name : names) full.push_back(prefix + name + ".weight");
+      read.insert(full.begin(), full.end());
       return Projection::load(file, arena_, full, inputs, outputs);
     };
     Layer& layer = layers_.emplace_back();
+    read.insert({prefix + "attn_norm.weight", prefix + "ffn_norm.weight"});
     take(layer.attention_norm, read_vector(prefix + "attn_norm.weight", shape_.hidden));
     take(layer.qkv, load({"attn_q", "attn_k", "attn_v"}, shape_.hidden, {query, kv, kv}));
     take(layer.attention_out, load({"attn_output"}, query, {shape_.hidden}));
@@ -198,10 +196,12 @@ Result<void> Model::read_weights() {
   take(head_, Projection::load(file, arena_, {tied ? "token_embd.weight" : "output.weight"}, shape_.hidden,
                                {shape_.vocabulary}));
   if (error) return *error;
+  for (const auto& [name, tensor] : file.tensors())
+    if (!read.contains(name)) return unsupported(file, "tensor " + name + " has no place in this version's llama");
   return {};
 }
 
-Result<void> Model::make_rope() {
+void Model::make_rope() {
   const int half = shape_.attention.head_dim / 2;
   const std::size_t size = static_cast<std::size_t>(shape_.context) * static_cast<std::size_t>(half);
   rope_cos_.resize(size);
@@ -214,7 +214,6 @@ Result<void> Model::make_rope() {
       rope_sin_[at] = static_cast<float>(std::sin(p * frequency));
     }
   }
-  return {};
 }
 
 kernels::RopeTable Model::rope() const {

@@ -28,6 +28,9 @@ struct ModelShape {
   int kv_width() const { return attention.kv_heads * attention.head_dim; }
 };
 
+// What the file's metadata say, checked. The vocabulary is read with the weights.
+Result<ModelShape> read_shape(const ModelFile& file);
+
 // y = W x, where W may be several stored matrices stacked (QKV, gate + up), so that one pass reads them all. Parts of
 // different types stay apart.
 class Projection {
@@ -44,7 +47,6 @@ class Projection {
   int inputs() const { return inputs_; }
   int outputs() const { return outputs_; }
   const std::vector<Part>& parts() const { return parts_; }
-  bool reads_float() const;
   bool reads_quantized() const;
 
  private:
@@ -78,10 +80,9 @@ class Model {
   void embed(TokenId token, float* out) const;
 
  private:
-  Result<void> read_shape(int max_context);
   Result<void> read_weights();
   Result<std::vector<float>> read_vector(const std::string& name, int size) const;
-  Result<void> make_rope();
+  void make_rope();
 
   std::shared_ptr<const ModelFile> file_;
   kernels::WeightArena arena_;

@@ -98,19 +98,20 @@ PrefixMatch PrefixTree::match(std::string_view space, std::span<const TokenId> t
   return result;
 }
 
-int PrefixTree::matched_tokens(std::string_view space, std::span<const TokenId> tokens) const {
-  int matched = 0;
+PrefixTree::Resident PrefixTree::resident(std::string_view space, std::span<const TokenId> tokens) const {
+  Resident found;
   const Node* node = root(space);
   while (node != nullptr) {
     const Node* next = child(*node, tokens);
     if (next == nullptr) break;
     const auto whole = static_cast<std::size_t>(common_blocks(*next, tokens));
-    matched += static_cast<int>(whole * kTokens);
+    found.tokens += static_cast<int>(whole * kTokens);
+    for (std::size_t i = 0; i < whole; ++i) found.unheld_blocks += next->blocks[i].references() == 1 ? 1 : 0;
     if (whole < next->blocks.size()) break;
     tokens = tokens.subspan(whole * kTokens);
     node = next;
   }
-  return matched;
+  return found;
 }
 
 void PrefixTree::split(Node& node, int blocks) {

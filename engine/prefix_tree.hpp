@@ -44,8 +44,12 @@ class PrefixTree {
 
   // The longest cached prefix of `tokens` inside `space`. Changes nothing but the statistics of use.
   PrefixMatch match(std::string_view space, std::span<const TokenId> tokens);
-  // Tokens that match() would find in whole blocks; touches no statistics.
-  int matched_tokens(std::string_view space, std::span<const TokenId> tokens) const;
+  // What match() would find in whole blocks; touches no statistics.
+  struct Resident {
+    int tokens = 0;
+    int unheld_blocks = 0;  // that only the tree holds: evictable until the match holds them
+  };
+  Resident resident(std::string_view space, std::span<const TokenId> tokens) const;
 
   // Records that blocks[i] holds tokens [16 i, 16 i + 16). `tokens` covers the blocks exactly. Where the tree already
   // has a block for the same prefix, `blocks[i]` is exchanged for it: equal prefixes hold one block.

@@ -28,6 +28,7 @@ TokenId best_of(std::span<const float> values) {
 
 std::vector<std::pair<TokenId, float>> best_of(std::span<const float> values, std::size_t count) {
   std::vector<std::pair<TokenId, float>> best;
+  if (count == 0) return best;
   const auto better = [](const auto& a, const auto& b) {
     return a.second > b.second || (a.second == b.second && a.first < b.first);
   };
@@ -54,12 +55,12 @@ Sampler::Sampler(const SamplingParams& params, const kernels::Kernels& kernels)
 SampledToken Sampler::sample(std::span<const float> logits, std::span<const TokenId> generated) {
   SampledToken result;
   const bool adjusted = !params_.logit_bias.empty() || params_.frequency_penalty != 0 || params_.presence_penalty != 0;
-  if (params_.temperature <= 0 && !adjusted) {
+  if (greedy() && !adjusted) {
     result.token = best_of(logits);
   } else {
     work_.assign(logits.begin(), logits.end());
     adjust(generated);
-    result.token = params_.temperature <= 0 ? best_of(work_) : draw(generated.size());
+    result.token = greedy() ? best_of(work_) : draw(generated.size());
   }
   if (params_.top_logprobs < 0) return result;
 
@@ -81,8 +82,10 @@ void Sampler::adjust(std::span<const TokenId> generated) {
 }
 
 TokenId Sampler::draw(std::uint64_t index) {
+  // Relative to the best one, so that a low temperature cannot overflow.
+  const float best = work_[static_cast<std::size_t>(best_of(work_))];
   const float inverse = 1.0F / params_.temperature;
-  for (float& z : work_) z *= inverse;
+  for (float& z : work_) z = (z - best) * inverse;
   kernels_.softmax(work_.data(), static_cast<int>(work_.size()));
   const float u = static_cast<float>(mix(seed_ ^ mix(index)) >> 40) * 0x1p-24F;
   if (params_.top_p < 1 || params_.top_k > 0) return draw_from_nucleus(u);
@@ -110,6 +113,7 @@ TokenId Sampler::draw_from_nucleus(float u) {
   // The nucleus is small as a rule: sort a few, and more only if their mass does not reach top_p.
   double mass = 0;
   std::size_t kept = 0;
+  if (nucleus_.empty()) return best_of(work_);
   for (std::size_t sorted = 0; kept < std::min(most, nucleus_.size());) {
     if (kept == sorted) {
       sorted = std::min(nucleus_.size(), std::max<std::size_t>(64, sorted * 8));

@@ -18,9 +18,9 @@ struct SampledToken {
   std::vector<std::pair<TokenId, float>> top;  // best first; as many as asked for
 };
 
-// Greedy at temperature 0, else temperature, top-k and top-p (Holtzman et al., arXiv 1904.09751). The random number of
-// a token comes from (seed, index of the token) alone: same seed, same answer, whatever the batch and however often the
-// sequence was preempted.
+// Greedy at temperature 0 (below 1e-4), else temperature, top-k and top-p (Holtzman et al., arXiv 1904.09751). The
+// random number of a token comes from (seed, index of the token) alone: same seed, same answer, whatever the batch and
+// however often the sequence was preempted.
 class Sampler {
  public:
   Sampler(const SamplingParams& params, const kernels::Kernels& kernels);
@@ -29,6 +29,8 @@ class Sampler {
   SampledToken sample(std::span<const float> logits, std::span<const TokenId> generated);
 
  private:
+  // Below this the best token has all the mass that float can tell.
+  bool greedy() const { return params_.temperature < 1e-4F; }
   void adjust(std::span<const TokenId> generated);
   TokenId draw(std::uint64_t index);
   TokenId draw_from_nucleus(float u);

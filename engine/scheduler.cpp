@@ -63,22 +63,26 @@ bool Scheduler::prefix_in_flight(const Sequence& sequence, int matched) const {
 }
 
 bool Scheduler::try_admit(Sequence& sequence) {
-  const int matched = sequence.record ? tree_.matched_tokens(sequence.cache_namespace, reusable(sequence)) : 0;
-  if (prefix_in_flight(sequence, matched)) return false;
-  if (blocks_for(sequence.size()) - matched / kTokens > pool_.free() + tree_.evictable()) return false;
+  PrefixTree::Resident resident;
+  if (sequence.record) resident = tree_.resident(sequence.cache_namespace, reusable(sequence));
+  if (prefix_in_flight(sequence, resident.tokens)) return false;
+  const int needed = blocks_for(sequence.size()) - resident.tokens / kTokens;
+  // What the match is about to hold cannot be evicted for it.
+  if (needed > pool_.free() + tree_.evictable() - resident.unheld_blocks) return false;
   PrefixMatch match;
   if (sequence.record) match = tree_.match(sequence.cache_namespace, reusable(sequence));
-  const int needed = blocks_for(sequence.size()) - static_cast<int>(match.blocks.size());
-  // The match is held already, so it does not count as evictable. The partial block is only read.
-  const int missing = needed - pool_.free();
-  if (missing > 0) {
+  if (const int missing = needed - pool_.free(); missing > 0) {
     match.partial = {};
     evicted_blocks_ += static_cast<std::uint64_t>(tree_.evict(missing));
-    if (pool_.free() < needed) return false;
   }
   for (Block& block : match.blocks) sequence.hold(std::move(block));
   sequence.computed = static_cast<int>(sequence.blocks.size()) * kTokens;
   sequence.recorded = static_cast<int>(sequence.blocks.size());
+  // The same text may be known as another document by now: mark it for this one's invalidation, too.
+  if (sequence.recorded > 0 && !sequence.documents.empty())
+    tree_.insert(sequence.cache_namespace,
+                 std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.computed)), sequence.blocks,
+                 sequence.documents);
   while (static_cast<int>(sequence.blocks.size()) < blocks_for(sequence.size())) sequence.hold(pool_.take());
   if (match.partial) {
     storage_.copy(match.partial.id(), sequence.table[static_cast<std::size_t>(sequence.recorded)].block);
@@ -100,8 +104,7 @@ void Scheduler::admit() {
       next = waiting_.erase(next);
       continue;
     }
-    const int matched = tree_.matched_tokens((*next)->cache_namespace, reusable(**next));
-    if (!prefix_in_flight(**next, matched)) return;
+    if (!prefix_in_flight(**next, tree_.resident((*next)->cache_namespace, reusable(**next)).tokens)) return;
     ++next;
   }
 }

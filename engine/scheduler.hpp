@@ -19,7 +19,7 @@ namespace kvasir::engine {
 
 struct SchedulerLimits {
   int max_sequences = 64;
-  int step_tokens = 256;  // budget of a step; a quarter of it for prefill while others decode
+  int step_tokens = 256;  // prefill tokens of a step; a quarter while others decode
 };
 
 struct StepPart {

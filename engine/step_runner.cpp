@@ -172,19 +172,13 @@ std::span<const float> StepRunner::logits(std::span<const Segment> segments) {
   const ModelShape& shape = model_.shape();
   int wanted = 0;
   int row = 0;
-  const auto take = [&](int from) {
-    kernels_.rms_norm(residual_.data() + offset(from, shape.hidden), model_.output_norm().data(),
+  for (const Segment& segment : segments) {
+    row += static_cast<int>(segment.tokens.size());
+    if (!segment.wants_logits) continue;
+    kernels_.rms_norm(residual_.data() + offset(row - 1, shape.hidden), model_.output_norm().data(),
                       normed_.values.data() + offset(wanted, shape.hidden), shape.hidden, shape.norm_eps);
     prepare(model_.head(), normed_, shape.hidden, wanted, 1);
     ++wanted;
-  };
-  for (const Segment& segment : segments) {
-    const int tokens = static_cast<int>(segment.tokens.size());
-    if (segment.wants_all_logits)
-      for (int r = 0; r < tokens; ++r) take(row + r);
-    else if (segment.wants_logits)
-      take(row + tokens - 1);
-    row += tokens;
   }
   if (wanted == 0) return {};
   grow(logits_, wanted, shape.vocabulary);

@@ -17,7 +17,6 @@ struct Segment {
   int position = 0;                          // of the first token
   std::span<const kernels::BlockRef> table;  // covers positions 0 .. position + tokens - 1
   bool wants_logits = false;                 // of the last token
-  bool wants_all_logits = false;             // of every token
 };
 
 // Owns the work memory of a step; nothing is allocated while it runs once it has seen its largest batch. Called by one

@@ -7,7 +7,7 @@ namespace kvasir::engine {
 TextStream::Delta TextStream::push(const SampledToken& sampled) {
   held_ += detokenizer_.push(sampled.token);
   if (wants_logprobs_) {
-    TokenLogprob& entry = held_logprobs_.emplace_back();
+    TokenLogprob& entry = held_logprobs_.emplace_back(held_.size(), TokenLogprob{}).second;
     entry.bytes = tokenizer_.bytes(sampled.token);
     entry.logprob = sampled.logprob;
     for (const auto& [token, logprob] : sampled.top) {
@@ -31,7 +31,7 @@ bool TextStream::cut_at_stop() {
   for (const std::string& stop : stop_) first = std::min(first, held_.find(stop));
   if (first == std::string::npos) return false;
   held_.resize(first);
-  if (held_.empty()) held_logprobs_.clear();
+  std::erase_if(held_logprobs_, [first](const auto& entry) { return entry.first > first; });
   stopped_ = true;
   return true;
 }
@@ -56,7 +56,12 @@ TextStream::Delta TextStream::release(std::size_t bytes) {
   Delta delta;
   delta.text = held_.substr(0, bytes);
   held_.erase(0, bytes);
-  if (!delta.text.empty() || held_.empty()) delta.logprobs = std::exchange(held_logprobs_, {});
+  // A token's logprob goes out with the last of its text.
+  const auto later = std::find_if(held_logprobs_.begin(), held_logprobs_.end(),
+                                  [bytes](const auto& entry) { return entry.first > bytes; });
+  for (auto entry = held_logprobs_.begin(); entry != later; ++entry) delta.logprobs.push_back(std::move(entry->second));
+  held_logprobs_.erase(held_logprobs_.begin(), later);
+  for (auto& [end, entry] : held_logprobs_) end -= bytes;
   return delta;
 }
 

@@ -6,6 +6,7 @@
 #include "engine/tokenizer.hpp"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kvasir::engine {
@@ -38,7 +39,7 @@ class TextStream {
   std::vector<std::string> stop_;
   bool wants_logprobs_;
   std::string held_;
-  std::vector<TokenLogprob> held_logprobs_;
+  std::vector<std::pair<std::size_t, TokenLogprob>> held_logprobs_;  // with the end of the token's text in held_
   bool stopped_ = false;
 };
 

@@ -15,6 +15,7 @@ case ${1:-} in
 esac
 
 export KVASIR_MODELS=${KVASIR_MODELS:-${XDG_CACHE_HOME:-$HOME/.cache}/kvasir/models}
+export KVASIR_REQUIRE_MODELS=1
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 # Precompiled headers come out of the compiler cache only with these.
 export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros,include_file_mtime,include_file_ctime}

@@ -221,6 +221,73 @@ TEST_F(EngineTest, SamplesTheSameAnswerForTheSameSeedWhateverElseRuns) {
   for (const auto& other : others) other->wait();
 }
 
+TEST_F(EngineTest, GivesLogprobsWithoutAlternatives) {
+  GenerateRequest request = ask("s", "logprobs only", 5);
+  request.sampling.top_logprobs = 0;
+  const Answer answer = run(*load(settings()), request);
+  ASSERT_FALSE(answer.error);
+  EXPECT_EQ(answer.logprobs.size(), 5U);
+}
+
+TEST_F(EngineTest, AnswersGreedilyAtTemperaturesTooLowToTell) {
+  const auto engine = load(settings());
+  const Answer greedy = run(*engine, ask("s", "cold", 12));
+  for (const float temperature : {1e-40F, 1e-30F, 1e-6F}) {
+    GenerateRequest request = ask("s", "cold", 12);
+    request.sampling.temperature = temperature;
+    request.sampling.top_p = 0.9F;
+    EXPECT_EQ(run(*engine, request).text, greedy.text) << temperature;
+  }
+  GenerateRequest request = ask("s", "cold", 12);
+  request.sampling.temperature = 1;
+  request.sampling.top_p = 0;
+  EXPECT_EQ(run(*engine, request).text, greedy.text) << "top_p 0";
+}
+
+TEST_F(EngineTest, ShowsNoLogprobOfAStopString) {
+  const auto engine = load(settings());
+  const Answer full = run(*engine, ask("s", "stop test", 40));
+  std::size_t begin = 8;
+  while ((static_cast<unsigned char>(full.text[begin]) & 0x80U) != 0) ++begin;
+  GenerateRequest request = ask("s", "stop test", 40);
+  request.stop = {full.text.substr(begin, 1)};
+  const Answer answer = run(*engine, request);
+  // Each token of the tiny model is one byte or, rarely, two; four numbers are collected for each.
+  EXPECT_LE(answer.logprobs.size(), 4 * answer.text.size() + 4);
+}
+
+TEST_F(EngineTest, ServesRequestsThatArriveTogetherOnAnIdleEngineWithoutAQueue) {
+  EngineSettings s = settings();
+  s.max_queue = 0;
+  const auto engine = load(s);
+  std::vector<std::shared_ptr<Collector>> collectors;
+  for (int i = 0; i < 10; ++i) {
+    collectors.push_back(std::make_shared<Collector>());
+    engine->submit(ask("s", "together", 5), collectors.back());
+  }
+  for (const auto& collector : collectors) EXPECT_FALSE(collector->wait().error);
+}
+
+TEST_F(EngineTest, RefusesAnEndlessPromptWithoutReadingItAll) {
+  const Answer answer = run(*load(settings()), ask("s", std::string(16U << 20, 'a')));
+  ASSERT_TRUE(answer.error);
+  EXPECT_EQ(answer.error->code, ErrorCode::context_length);
+  EXPECT_NE(answer.error->message.find("at least"), std::string::npos);
+}
+
+TEST_F(EngineTest, InvalidatesTheSameTextUnderEachIdItWasSentWith) {
+  const auto engine = load(settings());
+  const auto with_document = [](const char* id) {
+    GenerateRequest request;
+    request.prompt = rag::analyse({{rag::Role::user, "What is it?", ""}}, {{id, words(60, 2), "", "", ""}});
+    request.max_tokens = 2;
+    return request;
+  };
+  run(*engine, with_document("first"));
+  EXPECT_GT(run(*engine, with_document("second")).summary.reused_tokens, 100);
+  EXPECT_GT(engine->invalidate({"second"}), 5U);
+}
+
 TEST_F(EngineTest, NeitherReadsNorRecordsPrefixesWhenToldNotTo) {
   const auto engine = load(settings());
   GenerateRequest request = ask(words(60, 9), "q");

@@ -39,7 +39,9 @@ struct LoadedModel {
   LoadedModel(const std::string& path, int blocks, const kernels::Kernels& kernels = kernels::best()) {
     auto file = ModelFile::open(path);
     if (!file) throw std::runtime_error(file.error().message);
-    auto loaded = Model::load(std::make_shared<const ModelFile>(std::move(*file)), 0);
+    const auto shape = read_shape(*file);
+    if (!shape) throw std::runtime_error(shape.error().message);
+    auto loaded = Model::load(std::make_shared<const ModelFile>(std::move(*file)), *shape);
     if (!loaded) throw std::runtime_error(loaded.error().message);
     model = std::move(*loaded);
     auto memory = KvStorage::reserve(model->shape().layers, model->shape().attention, blocks);
@@ -49,13 +51,11 @@ struct LoadedModel {
     for (int i = 0; i < blocks; ++i) table.push_back({blocks - 1 - i, 0});
   }
 
-  // Logits of every position, computed in chunks.
-  std::vector<float> all_logits(std::span<const TokenId> tokens, int chunk) {
+  // Logits of every position.
+  std::vector<float> all_logits(std::span<const TokenId> tokens) {
     std::vector<float> all;
-    for (std::size_t first = 0; first < tokens.size(); first += static_cast<std::size_t>(chunk)) {
-      const auto part = tokens.subspan(first, std::min(static_cast<std::size_t>(chunk), tokens.size() - first));
-      const Segment segment{part, static_cast<int>(first), table, false, true};
-      const auto logits = runner->run({&segment, 1});
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const auto logits = last_logits(tokens.first(i + 1));
       all.insert(all.end(), logits.begin(), logits.end());
     }
     return all;
@@ -65,7 +65,7 @@ struct LoadedModel {
   std::span<const float> last_logits(std::span<const TokenId> tokens) {
     std::size_t same = 0;
     while (same < in_kv.size() && same + 1 < tokens.size() && in_kv[same] == tokens[same]) ++same;
-    const Segment segment{tokens.subspan(same), static_cast<int>(same), table, true, false};
+    const Segment segment{tokens.subspan(same), static_cast<int>(same), table, true};
     in_kv.assign(tokens.begin(), tokens.end());
     return runner->run({&segment, 1});
   }

@@ -38,7 +38,7 @@ TEST_P(TinyModel, HasLogitsNoFartherFromTheReferenceThanLlamaCpp) {
   const json golden = json::parse(std::ifstream(folder / (name + ".json")));
   const auto tokens = golden.at("tokens").get<std::vector<TokenId>>();
   LoadedModel loaded((folder / (name + ".gguf")).string(), 16);
-  const std::vector<float> logits = loaded.all_logits(tokens, static_cast<int>(tokens.size()));
+  const std::vector<float> logits = loaded.all_logits(tokens);
   const auto vocabulary = static_cast<std::size_t>(loaded.model->shape().vocabulary);
 
   std::vector<float> reference(tokens.size() * vocabulary);

@@ -114,8 +114,8 @@ TEST(PrefixTree, KeepsWhatIsUsedOftenLongerThanWhatWasUsedOnce) {
   cache.insert(run(1000, 32));
   for (int i = 0; i < 5; ++i) cache.tree.match("", run(0, 32));
   EXPECT_EQ(cache.tree.evict(2), 2);
-  EXPECT_EQ(cache.tree.matched_tokens("", run(0, 32)), 32);
-  EXPECT_EQ(cache.tree.matched_tokens("", run(1000, 32)), 0);
+  EXPECT_EQ(cache.tree.resident("", run(0, 32)).tokens, 32);
+  EXPECT_EQ(cache.tree.resident("", run(1000, 32)).tokens, 0);
 }
 
 TEST(PrefixTree, InvalidatingADocumentRemovesItsBlocksAndAllThatFollow) {
@@ -125,10 +125,10 @@ TEST(PrefixTree, InvalidatingADocumentRemovesItsBlocksAndAllThatFollow) {
   cache.insert(run(0, 32) + run(400, 32), {{40, "c"}});
   const std::vector<std::string> gone{"b"};
   EXPECT_EQ(cache.tree.invalidate(gone), 2U);
-  EXPECT_EQ(cache.tree.matched_tokens("", run(0, 80)), 48);
+  EXPECT_EQ(cache.tree.resident("", run(0, 80)).tokens, 48);
   EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"a", "unknown"}), 1U);
-  EXPECT_EQ(cache.tree.matched_tokens("", run(0, 80)), 32);
-  EXPECT_EQ(cache.tree.matched_tokens("", run(0, 32) + run(400, 32)), 64);
+  EXPECT_EQ(cache.tree.resident("", run(0, 80)).tokens, 32);
+  EXPECT_EQ(cache.tree.resident("", run(0, 32) + run(400, 32)).tokens, 64);
 }
 
 // A naive model: the set of all whole-block prefixes that were inserted, and how long each is.
@@ -151,7 +151,7 @@ TEST(PrefixTree, AgreesWithASetOfPrefixesUnderRandomInserts) {
     for (std::size_t n = 16; n <= tokens.size(); n += 16)
       if (prefixes.contains(Tokens(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n)))) longest = n;
     ASSERT_EQ(cache.tree.match("", tokens).blocks.size() * 16, longest);
-    ASSERT_EQ(cache.tree.matched_tokens("", tokens), static_cast<int>(longest));
+    ASSERT_EQ(cache.tree.resident("", tokens).tokens, static_cast<int>(longest));
     if (random() % 2 == 0) {
       cache.insert(tokens);
       for (std::size_t n = 16; n <= tokens.size(); n += 16)

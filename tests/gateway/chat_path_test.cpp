@@ -1,6 +1,6 @@
 // The path of a chat request, over real sockets: miss, exact, semantic, coalesced, bypass.
-#include "test_client.hpp"
-#include "test_gateway.hpp"
+#include "tests/gateway/test_client.hpp"
+#include "tests/gateway/test_gateway.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // The HTTP edge over real sockets.
-#include "test_client.hpp"
-#include "test_gateway.hpp"
+#include "tests/gateway/test_client.hpp"
+#include "tests/gateway/test_gateway.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

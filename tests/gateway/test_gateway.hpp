@@ -154,6 +154,7 @@ class FirstLetterEmbedder final : public embed::Embedder {
  public:
   const std::string& identity() const override { return identity_; }
   int dimension() const override { return 26; }
+  bool sees_all(std::string_view) const override { return true; }
   std::vector<float> embed(std::span<const std::string_view> texts) override {
     std::vector<float> rows;
     for (const auto text : texts) {

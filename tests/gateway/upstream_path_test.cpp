@@ -1,8 +1,8 @@
 // Upstream models: what passes, what is mapped, what is never cached.
 #include "gateway/upstream_backend.hpp"
-#include "played_upstream.hpp"
-#include "test_client.hpp"
-#include "test_gateway.hpp"
+#include "tests/gateway/played_upstream.hpp"
+#include "tests/gateway/test_client.hpp"
+#include "tests/gateway/test_gateway.hpp"
 
 #include <future>
 
