@@ -55,7 +55,7 @@ void LlmEngine::warm_up() {
   const Block block = pool_.take();
   const TokenId token = 0;
   const kernels::BlockRef ref{block.id(), 0};
-  const Segment segment{{&token, 1}, 0, {&ref, 1}, true, false};
+  const Segment segment{{&token, 1}, 0, {&ref, 1}, true};
   runner_.run({&segment, 1});
 }
 

@@ -67,9 +67,10 @@ struct Layer {
 // Immutable after load; any thread.
 class Model {
  public:
-  // Architecture llama. Errors: unsupported_model, bad_model_file. Keeps `file` open: token embeddings are read from
-  // it.
-  static Result<std::unique_ptr<Model>> load(std::shared_ptr<const ModelFile> file, int max_context);
+  // `shape` is what read_shape said, with a context that is no longer. Errors: unsupported_model (also for a tensor that
+  // this version would not read, since leaving it out would change answers), bad_model_file. Keeps `file` open: token
+  // embeddings are read from it, so the file must not be overwritten in place.
+  static Result<std::unique_ptr<Model>> load(std::shared_ptr<const ModelFile> file, const ModelShape& shape);
 
   const ModelShape& shape() const { return shape_; }
   const std::vector<Layer>& layers() const { return layers_; }
