@@ -1,6 +1,6 @@
 """Prefill and decode speed of the engine against llama.cpp on the same file, alternating in one run.
 
-    python tests/bench/llama_cpp.py build/release/gateway/kvasir MODEL.gguf [--rounds 5]
+    python tests/bench/compare_llama_cpp.py build/release/gateway/kvasir MODEL.gguf [--rounds 5]
 
 Needs the PyPI package llama-cpp-python. Prints medians and the ratio ours / theirs; CONTRIBUTING says what to expect.
 """
