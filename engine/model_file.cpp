@@ -60,11 +60,11 @@ Error system_failure(const std::string& path, const std::string& what) {
 }
 
 Result<Mapping> map(const std::string& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO would wait for a writer
   if (file.number() < 0) return system_failure(path, "cannot be opened");
   struct stat status {};
   if (::fstat(file.number(), &status) != 0) return system_failure(path, "cannot be read");
-  if (!S_ISREG(status.st_mode)) return bad_file(path, "is not a file");
+  if (!S_ISREG(status.st_mode)) return bad_file(path, "is not a regular file");
   if (status.st_size == 0) return Mapping();  // mmap refuses zero bytes; the parser says what is wrong
   const auto bytes = static_cast<std::size_t>(status.st_size);
   void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.number(), 0);

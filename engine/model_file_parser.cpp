@@ -19,7 +19,10 @@ static_assert(std::endian::native == std::endian::little, "GGUF is read in place
 
 constexpr std::uint64_t kMaxKeyBytes = 65535;
 constexpr std::uint64_t kMaxNameBytes = 64;
-constexpr std::uint64_t kMaxArrayElements = std::uint64_t{1} << 24;
+// Decoded, an array takes up to eight times its bytes in the file. The largest vocabularies need some 40 MiB with their
+// merges.
+constexpr std::uint64_t kMaxMetadataBytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t kEntryBytes = 128;  // of a key and a value without what they hold, in a tree
 constexpr std::uint64_t kDefaultAlignment = 32;
 constexpr std::uint32_t kMaxRank = 4;
 
@@ -93,6 +96,15 @@ class Parser {
     return fail(fmt::format("the file ends inside {}; the download is probably cut", what));
   }
 
+  bool spend_metadata(const std::string& key, std::uint64_t count, std::uint64_t element_bytes) {
+    const std::optional<std::uint64_t> bytes = multiply(count, element_bytes);
+    if (!bytes || *bytes > metadata_bytes_left_) {
+      return fail(fmt::format("the metadata up to {} takes more than {} MiB of memory", key, kMaxMetadataBytes >> 20));
+    }
+    metadata_bytes_left_ -= *bytes;
+    return true;
+  }
+
   template <typename T>
   bool read(T& value, std::string_view what) {
     static_assert(std::is_arithmetic_v<T>);
@@ -108,6 +120,10 @@ class Parser {
     if (length > max_bytes)
       return fail(fmt::format("{} is {} bytes long; at most {} are valid", what, length, max_bytes));
     if (length > remaining()) return fail_cut(what);
+    return take_string(text, length);
+  }
+
+  bool take_string(std::string& text, std::uint64_t length) {
     text.assign(reinterpret_cast<const char*>(bytes_.data() + position_), length);
     position_ += length;
     return true;
@@ -132,7 +148,8 @@ class Parser {
       if (key.empty()) return fail(fmt::format("metadata key {} is empty", i + 1));
       if (content_.metadata.contains(key)) return fail(fmt::format("metadata key {} stands twice", printable(key)));
       ModelFile::Value value;
-      if (!read_value(printable(key), value)) return false;
+      if (!spend_metadata(printable(key), 1, kEntryBytes + key.size()) || !read_value(printable(key), value))
+        return false;
       content_.metadata.emplace(std::move(key), std::move(value));
     }
     return true;
@@ -155,7 +172,7 @@ class Parser {
       case ValueType::boolean:
         return read_boolean(key, value);
       case ValueType::string:
-        return read_string(value.emplace<std::string>(), key, std::numeric_limits<std::uint64_t>::max());
+        return read_text(key, value.emplace<std::string>());
       case ValueType::array:
         return read_array(key, value);
       case ValueType::u64:
@@ -166,6 +183,13 @@ class Parser {
       default:
         return read_integer(key, type, value.emplace<std::int64_t>());
     }
+  }
+
+  bool read_text(const std::string& key, std::string& text) {
+    std::uint64_t length = 0;
+    if (!read(length, key)) return false;
+    if (length > remaining()) return fail_cut(key);
+    return spend_metadata(key, length, 1) && take_string(text, length);
   }
 
   bool read_boolean(const std::string& key, ModelFile::Value& value) {
@@ -215,24 +239,21 @@ class Parser {
     if (!read_type(key, type) || !read(count, key)) return false;
     if (type == ValueType::array) return fail(fmt::format("metadata {} is an array of arrays", key));
     if (count > remaining() / least_bytes(type)) return fail_cut(fmt::format("the {} elements of {}", count, key));
-    if (count > kMaxArrayElements) {
-      return fail(fmt::format("metadata {} has {} elements; at most {} are read", key, count, kMaxArrayElements));
-    }
     if (type == ValueType::string) {
-      return read_elements(value.emplace<std::vector<std::string>>(), count, [&](std::string& element) {
-        return read_string(element, key, std::numeric_limits<std::uint64_t>::max());
-      });
+      return read_elements(key, value.emplace<std::vector<std::string>>(), count,
+                           [&](std::string& element) { return read_text(key, element); });
     }
     if (type == ValueType::f32 || type == ValueType::f64) {
-      return read_elements(value.emplace<std::vector<double>>(), count,
+      return read_elements(key, value.emplace<std::vector<double>>(), count,
                            [&](double& element) { return read_float(key, type, element); });
     }
-    return read_elements(value.emplace<std::vector<std::int64_t>>(), count,
+    return read_elements(key, value.emplace<std::vector<std::int64_t>>(), count,
                          [&](std::int64_t& element) { return read_integer(key, type, element); });
   }
 
   template <typename T, typename ReadElement>
-  static bool read_elements(std::vector<T>& elements, std::uint64_t count, ReadElement read_element) {
+  bool read_elements(const std::string& key, std::vector<T>& elements, std::uint64_t count, ReadElement read_element) {
+    if (!spend_metadata(key, count, sizeof(T))) return false;
     elements.resize(count);
     return std::all_of(elements.begin(), elements.end(), read_element);
   }
@@ -350,6 +371,7 @@ class Parser {
   std::uint64_t position_ = 0;
   std::uint64_t tensor_count_ = 0;
   std::uint64_t metadata_count_ = 0;
+  std::uint64_t metadata_bytes_left_ = kMaxMetadataBytes;
   std::uint64_t alignment_ = kDefaultAlignment;
   std::uint64_t data_start_ = 0;
   std::vector<PlacedTensor> placed_;

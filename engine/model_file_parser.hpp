@@ -1,5 +1,6 @@
 // The bytes of a GGUF v2/v3 file to metadata and tensors. Every count, length, offset and name is checked against the
-// bytes that are there, before anything is allocated for it. (Format: ggml project, docs/gguf.md)
+// bytes that are there, before anything is allocated for it; all metadata together takes 64 MiB at most. (Format: ggml
+// project, docs/gguf.md)
 #pragma once
 
 #include "engine/error.hpp"

@@ -3,6 +3,7 @@
 
 #include "engine/model_file_parser.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 namespace kvasir::engine {
 namespace {
@@ -146,9 +148,19 @@ TEST(ModelFile, ErrorsNameTheFile) {
   EXPECT_EQ(ModelFile::open(saved.path()).error().message, saved.path() + ": is not a GGUF file");
   EXPECT_EQ(ModelFile::open("no/such.gguf").error().message,
             "no/such.gguf: cannot be opened: No such file or directory");
-  EXPECT_THAT(ModelFile::open(std::filesystem::temp_directory_path()).error().message, HasSubstr("is not a file"));
+  EXPECT_THAT(ModelFile::open(std::filesystem::temp_directory_path()).error().message,
+              HasSubstr("is not a regular file"));
   const TemporaryFile empty("");
   EXPECT_THAT(ModelFile::open(empty.path()).error().message, HasSubstr("is not a GGUF file"));
+}
+
+TEST(ModelFile, APipeIsRefusedAndNotWaitedFor) {
+  const auto path = std::filesystem::temp_directory_path() / ("kvasir_pipe_" + std::to_string(std::random_device{}()));
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const auto file = ModelFile::open(path);
+  std::filesystem::remove(path);
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().message, path.string() + ": is not a regular file");
 }
 
 TEST(ModelFile, OtherFormatsAndVersionsAreRefused) {
@@ -169,6 +181,25 @@ TEST(ModelFile, CountsBeyondTheFileAreRefusedBeforeAnythingIsAllocated) {
   EXPECT_THAT(failure(GgufWriter().header(0, 1).number(kHuge).bytes()), HasSubstr("at most 65535"));
   EXPECT_THAT(failure(GgufWriter().header(0, 1).string("a").number(8U).number(kHuge).bytes()),
               HasSubstr("ends inside a"));
+}
+
+TEST(ModelFile, MetadataThatGrowsTooLargeInMemoryIsRefused) {
+  const auto with_arrays = [](std::uint32_t type, std::uint64_t count, std::size_t element_bytes, int arrays) {
+    GgufWriter file;
+    file.header(0, static_cast<std::uint64_t>(arrays));
+    for (int i = 0; i < arrays; ++i) {
+      file.array(std::string(static_cast<std::size_t>(i) + 1, 'a'), type, count).data(count * element_bytes, 1);
+    }
+    std::string bytes = file.bytes();
+    std::replace(bytes.begin(), bytes.end(), 'd', '\0');  // zeros: false, and strings without text
+    return failure(bytes);
+  };
+  constexpr std::uint64_t kMillion = 1'000'000;
+  EXPECT_EQ(with_arrays(0, 7 * kMillion, 1, 1), "parsed");
+  EXPECT_EQ(with_arrays(0, 9 * kMillion, 1, 1), "the metadata up to a takes more than 64 MiB of memory");
+  EXPECT_EQ(with_arrays(7, 4 * kMillion, 1, 3), "the metadata up to aaa takes more than 64 MiB of memory");
+  EXPECT_EQ(with_arrays(8, kMillion, 8, 3), "the metadata up to aaa takes more than 64 MiB of memory");
+  EXPECT_EQ(with_arrays(8, kMillion, 8, 2), "parsed");
 }
 
 TEST(ModelFile, MetadataThatContradictsItselfIsRefused) {
