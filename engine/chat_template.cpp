@@ -4,6 +4,8 @@
 #include "engine/jinja_parser.hpp"
 
 #include <algorithm>
+#include <new>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,7 @@ constexpr std::int64_t kSteps = 1'000'000;
 constexpr std::int64_t kStepsPerMessage = 10'000;
 constexpr std::int64_t kBytes = 16 << 20;
 constexpr std::int64_t kBytesPerByte = 64;
+constexpr std::int64_t kBytesPerStep = 4;  // of the conversation, for reading through it again and again
 
 constexpr std::string_view kChatMl =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
@@ -89,8 +92,9 @@ struct ChatTemplate::Impl {
     variables.set("eos_token", eos);
     const auto count = static_cast<std::int64_t>(messages.size() + documents.size());
     const auto bytes = static_cast<std::int64_t>(text_bytes(messages, documents));
-    return jinja::evaluate(parsed, std::move(variables),
-                           jinja::Budget(kSteps + kStepsPerMessage * count, kBytes + kBytesPerByte * bytes));
+    return jinja::evaluate(
+        parsed, std::move(variables),
+        jinja::Budget(kSteps + kStepsPerMessage * count + bytes / kBytesPerStep, kBytes + kBytesPerByte * bytes));
   }
 
   // Whether a system message reaches the text. Some templates refuse it, some leave it out without a word.
@@ -116,14 +120,19 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, std::string bo
     return Error{
         .code = ErrorCode::unsupported_model, .message = "the chat template is larger than 1 MiB", .param = {}};
   }
+  const auto failure = [](std::string message) {
+    return Error{.code = ErrorCode::unsupported_model, .message = std::move(message), .param = {}};
+  };
   try {
     auto impl = std::make_unique<Impl>(Impl{jinja::parse(source), std::move(bos), std::move(eos)});
     impl->knows_system = impl->shows_system();
     return ChatTemplate(std::move(impl));
   } catch (const jinja::TemplateError& error) {
-    return Error{.code = ErrorCode::unsupported_model,
-                 .message = fmt::format("the chat template cannot be read, {}", error.what()),
-                 .param = {}};
+    return failure(fmt::format("the chat template cannot be read, {}", error.what()));
+  } catch (const std::bad_alloc&) {
+    return failure("the chat template cannot be read with the memory that is left");
+  } catch (const std::length_error&) {
+    return failure("the chat template makes text that is too long");
   }
 }
 
@@ -137,6 +146,9 @@ bool ChatTemplate::knows_documents() const {
 
 Result<std::string> ChatTemplate::render(std::span<const rag::Message> messages,
                                          std::span<const rag::Document> documents, bool add_generation_prompt) const {
+  const auto failure = [](std::string message) {
+    return Error{.code = ErrorCode::bad_request, .message = std::move(message), .param = "messages"};
+  };
   try {
     if (impl_->knows_system || std::none_of(messages.begin(), messages.end(), instructs)) {
       return impl_->render(messages, documents, add_generation_prompt);
@@ -144,9 +156,11 @@ Result<std::string> ChatTemplate::render(std::span<const rag::Message> messages,
     return impl_->render(fold_system(messages), documents, add_generation_prompt);
   } catch (const jinja::TemplateError& error) {
     const bool raised = error.kind() == jinja::TemplateError::Kind::raised;
-    return Error{.code = ErrorCode::bad_request,
-                 .message = raised ? error.what() : fmt::format("the chat template fails, {}", error.what()),
-                 .param = "messages"};
+    return failure(raised ? error.what() : fmt::format("the chat template fails, {}", error.what()));
+  } catch (const std::bad_alloc&) {
+    return failure("the messages cannot be rendered with the memory that is left");
+  } catch (const std::length_error&) {
+    return failure("the chat template makes text of the messages that is too long");
   }
 }
 

@@ -83,7 +83,7 @@ class Evaluator {
   }
 
   Flow run_statement(const Output& output) {
-    write(evaluate(*output.value).to_text());
+    output_ += evaluate(*output.value).to_text(budget_);
     return Flow::done;
   }
 
@@ -137,6 +137,7 @@ class Evaluator {
   }
 
   void assign(const std::vector<std::string>& targets, const Value& value) {
+    budget_.spend_search(targets.size() * frames_.back().entries.size());
     if (targets.size() == 1) return frames_.back().set(targets.front(), value);
     const List parts = elements(value, budget_);
     if (parts.size() != targets.size()) {
@@ -161,6 +162,7 @@ class Evaluator {
     Dict* entries = target.namespace_entries();
     if (entries == nullptr) fail_evaluation(fmt::format("'{}' is not a namespace", statement.targets.front()));
     if (value.namespace_entries() != nullptr) fail_evaluation("a namespace cannot hold a namespace");
+    budget_.spend_search(entries->entries.size());
     entries->set(statement.attribute, std::move(value));
     return flow;
   }
@@ -182,10 +184,12 @@ class Evaluator {
     return std::exchange(output_, std::move(outer));
   }
 
-  Value look_up(const std::string& name) const {
+  Value look_up(const std::string& name) {
     for (std::size_t i = frames_.size(); i > macro_base_; --i) {
+      budget_.spend_search(frames_[i - 1].entries.size());
       if (const Value* found = frames_[i - 1].find(name)) return *found;
     }
+    budget_.spend_search(frames_.front().entries.size());
     if (const Value* found = frames_.front().find(name)) return *found;
     return is_function(name) ? Value(Builtin{name}) : Value::undefined(name);
   }
@@ -215,15 +219,19 @@ class Evaluator {
   Value value_of(const DictLiteral& literal) {
     budget_.spend_elements(2 * literal.entries.size());
     Dict dict;
-    for (const auto& [key, value] : literal.entries) dict.set(evaluate(*key).to_text(), evaluate(*value));
+    for (const auto& [key, value] : literal.entries) {
+      budget_.spend_search(dict.entries.size());
+      const std::string name = evaluate(*key).to_text(budget_);
+      dict.set(name, evaluate(*value));
+    }
     return dict;
   }
 
-  Value value_of(const Attribute& node) { return attribute(evaluate(*node.object), node.name); }
+  Value value_of(const Attribute& node) { return attribute(evaluate(*node.object), node.name, budget_); }
 
   Value value_of(const Index& node) {
     const Value object = evaluate(*node.object);
-    return subscript(object, evaluate(*node.key));
+    return subscript(object, evaluate(*node.key), budget_);
   }
 
   Value value_of(const Slice& node) {
@@ -240,7 +248,7 @@ class Evaluator {
 
   Value value_of(const Test& node) {
     const Value object = evaluate(*node.object);
-    return apply_test(node.name, object, evaluate_arguments(node.arguments)) != node.negated;
+    return apply_test(node.name, object, evaluate_arguments(node.arguments), budget_) != node.negated;
   }
 
   Value value_of(const Unary& node) { return apply_unary(node.op, evaluate(*node.operand)); }
@@ -256,7 +264,7 @@ class Evaluator {
     Value left = evaluate(*node.first);
     for (const auto& [comparison, expression] : node.rest) {
       Value right = evaluate(*expression);
-      if (!compare(comparison, left, right)) return false;
+      if (!compare(comparison, left, right, budget_)) return false;
       left = std::move(right);
     }
     return true;
@@ -272,7 +280,7 @@ class Evaluator {
       const Value object = evaluate(*method->object);
       const CallArguments arguments = evaluate_arguments(node.arguments);
       if (has_method(object, method->name)) return call_method(object, method->name, arguments, budget_);
-      return call(attribute(object, method->name), method->name, arguments);
+      return call(attribute(object, method->name, budget_), method->name, arguments);
     }
     const Value callee = evaluate(*node.callee);
     const auto* name = std::get_if<Name>(&node.callee->node);

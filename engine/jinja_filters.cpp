@@ -15,20 +15,13 @@ namespace {
 using FilterFunction = Value (*)(const Value& object, const CallArguments& arguments, Budget& budget);
 
 // Filters on text take anything that can be written.
-std::string text_of(const Value& value, Budget& budget) {
-  std::string text = value.to_text();
-  budget.spend_bytes(text.size());
-  return text;
-}
-
 template <std::string (*Change)(std::string_view)>
 Value change_text(const Value& object, const CallArguments&, Budget& budget) {
-  return Change(text_of(object, budget));
+  return Change(object.to_text(budget));
 }
 
 Value trim(const Value& object, const CallArguments& arguments, Budget& budget) {
-  const std::string characters = arguments.text(0, "chars", kPythonSpace);
-  return strip(text_of(object, budget), characters, Side::both);
+  return strip(object.to_text(budget), arguments.text(0, "chars", kPythonSpace), Side::both);
 }
 
 Value length(const Value& object, const CallArguments&, Budget&) {
@@ -40,19 +33,23 @@ Value length(const Value& object, const CallArguments&, Budget&) {
 }
 
 // "a.b" looks b up in a.
-Value attribute_path(Value object, const std::string& path) {
-  for (const std::string& name : split(path, ".", -1)) object = attribute(object, name);
+Value attribute_path(Value object, std::string_view path, Budget& budget) {
+  budget.spend_reading(path.size());
+  split(path, ".", -1, [&](std::string_view name) {
+    budget.spend_step();
+    object = attribute(object, name, budget);
+  });
   return object;
 }
 
 Value join(const Value& object, const CallArguments& arguments, Budget& budget) {
-  const std::string separator = arguments.text(0, "d", "");
-  const std::string path = arguments.text(1, "attribute", "");
+  const std::string_view separator = arguments.text(0, "d", "");
+  const std::string_view path = arguments.text(1, "attribute", "");
   std::string joined;
   bool first = true;
   for (const Value& element : elements(object, budget)) {
-    const std::string text = (path.empty() ? element : attribute_path(element, path)).to_text();
-    budget.spend_bytes(separator.size() + text.size());
+    const std::string text = (path.empty() ? element : attribute_path(element, path, budget)).to_text(budget);
+    budget.spend_bytes(separator.size());
     if (!std::exchange(first, false)) joined += separator;
     joined += text;
   }
@@ -61,9 +58,7 @@ Value join(const Value& object, const CallArguments& arguments, Budget& budget) 
 
 Value to_json(const Value& object, const CallArguments& arguments, Budget& budget) {
   const std::int64_t indent = arguments.integer(0, "indent", -1);
-  std::string json = object.to_json(static_cast<int>(std::clamp<std::int64_t>(indent, -1, 16)));
-  budget.spend_bytes(json.size());
-  return json;
+  return object.to_json(budget, static_cast<int>(std::clamp<std::int64_t>(indent, -1, 16)));
 }
 
 Value default_to(const Value& object, const CallArguments& arguments, Budget&) {
@@ -83,15 +78,23 @@ Value last(const Value& object, const CallArguments&, Budget& budget) {
   return all.empty() ? Value::undefined("last element") : all.back();
 }
 
+// Spends for all that is put in before any of it is.
+std::string replace_within(const std::string& text, std::string_view from, std::string_view to, std::int64_t limit,
+                           Budget& budget) {
+  const std::int64_t matches = from.empty() ? code_point_count(text) + 1 : count_parts(text, from);
+  const std::int64_t times = limit < 0 ? matches : std::min(matches, limit);
+  budget.spend_bytes(text.size());
+  budget.spend_bytes(to.size(), static_cast<std::size_t>(times));
+  return replace(text, from, to, limit);
+}
+
 Value replace_text(const Value& object, const CallArguments& arguments, Budget& budget) {
-  std::string replaced = replace(text_of(object, budget), arguments.text(0, "old", ""), arguments.text(1, "new", ""),
-                                 arguments.integer(2, "count", -1));
-  budget.spend_bytes(replaced.size());
-  return replaced;
+  return replace_within(object.to_text(budget), arguments.text(0, "old", ""), arguments.text(1, "new", ""),
+                        arguments.integer(2, "count", -1), budget);
 }
 
 Value to_string(const Value& object, const CallArguments&, Budget& budget) {
-  return text_of(object, budget);
+  return object.text() != nullptr ? object : object.to_text(budget);
 }
 Value same(const Value& object, const CallArguments&, Budget&) {
   return object;
@@ -127,15 +130,19 @@ Value items(const Value& object, const CallArguments&, Budget& budget) {
   if (dict == nullptr) fail_evaluation(fmt::format("{} has no items", object.type_name()));
   budget.spend_elements(3 * dict->entries.size());
   List pairs;
-  for (const auto& [key, value] : dict->entries) pairs.emplace_back(List{Value(key), value});
+  for (const auto& [key, value] : dict->entries) {
+    budget.spend_bytes(key.size());
+    pairs.emplace_back(List{Value(key), value});
+  }
   return pairs;
 }
 
 Value sort_dict(const Value& object, const CallArguments& arguments, Budget& budget) {
   const Value unsorted = items(object, arguments, budget);
   List pairs = *unsorted.list();
-  std::stable_sort(pairs.begin(), pairs.end(),
-                   [](const Value& a, const Value& b) { return *(*a.list())[0].text() < *(*b.list())[0].text(); });
+  std::stable_sort(pairs.begin(), pairs.end(), [&](const Value& a, const Value& b) {
+    return compare(Comparison::less, a.list()->front(), b.list()->front(), budget);
+  });
   return pairs;
 }
 
@@ -144,14 +151,16 @@ Value map(const Value& object, const CallArguments& arguments, Budget& budget) {
   const Value* otherwise = arguments.find(arguments.positional.size(), "default");
   if (path == nullptr && arguments.positional.empty()) fail_evaluation("map needs a filter or an attribute");
   if (!object.truthy()) return List{};
+  const CallArguments rest = arguments.from(1);
+  const std::string name = path == nullptr ? "" : path->to_text(budget);
   List mapped;
   for (const Value& element : elements(object, budget)) {
     budget.spend_step();
     if (path == nullptr) {
-      mapped.push_back(apply_filter(arguments.text(0, "filter", ""), element, arguments.from(1), budget));
+      mapped.push_back(apply_filter(arguments.text(0, "filter", ""), element, rest, budget));
       continue;
     }
-    const Value found = attribute_path(element, path->to_text());
+    const Value found = attribute_path(element, name, budget);
     mapped.push_back(found.is_undefined() && otherwise != nullptr ? *otherwise : found);
   }
   return mapped;
@@ -161,14 +170,15 @@ Value map(const Value& object, const CallArguments& arguments, Budget& budget) {
 template <bool Wanted, bool OfAttribute>
 Value select(const Value& object, const CallArguments& arguments, Budget& budget) {
   constexpr std::size_t kTest = OfAttribute ? 1 : 0;
-  const std::string path = OfAttribute ? arguments.text(0, "attribute", "") : "";
-  const std::string test = arguments.text(kTest, "test", "");
+  const std::string_view path = OfAttribute ? arguments.text(0, "attribute", "") : "";
+  const std::string_view test = arguments.text(kTest, "test", "");
   if (!object.truthy()) return List{};  // none as well: `tools | selectattr(…)`
+  const CallArguments rest = arguments.from(kTest + 1);
   List kept;
   for (const Value& element : elements(object, budget)) {
     budget.spend_step();
-    const Value tested = OfAttribute ? attribute_path(element, path) : element;
-    const bool passed = test.empty() ? tested.truthy() : apply_test(test, tested, arguments.from(kTest + 1));
+    const Value tested = OfAttribute ? attribute_path(element, path, budget) : element;
+    const bool passed = test.empty() ? tested.truthy() : apply_test(test, tested, rest, budget);
     if (passed == Wanted) kept.push_back(element);
   }
   return kept;
@@ -178,6 +188,7 @@ Value reverse(const Value& object, const CallArguments&, Budget& budget) {
   List all = elements(object, budget);
   std::reverse(all.begin(), all.end());
   if (object.text() == nullptr) return all;
+  budget.spend_bytes(object.text()->size());
   std::string text;
   for (const Value& character : all) text += *character.text();
   return text;
@@ -185,12 +196,12 @@ Value reverse(const Value& object, const CallArguments&, Budget& budget) {
 
 Value sort(const Value& object, const CallArguments& arguments, Budget& budget) {
   const bool descending = arguments.truth(0, "reverse", false);
-  const std::string path = arguments.text(2, "attribute", "");
+  const std::string_view path = arguments.text(2, "attribute", "");
   List all = elements(object, budget);
-  const auto key = [&](const Value& value) { return path.empty() ? value : attribute_path(value, path); };
+  const auto key = [&](const Value& value) { return path.empty() ? value : attribute_path(value, path, budget); };
   std::stable_sort(all.begin(), all.end(), [&](const Value& a, const Value& b) {
     budget.spend_step();
-    return compare(Comparison::less, key(descending ? b : a), key(descending ? a : b));
+    return compare(Comparison::less, key(descending ? b : a), key(descending ? a : b), budget);
   });
   return all;
 }
@@ -198,17 +209,20 @@ Value sort(const Value& object, const CallArguments& arguments, Budget& budget) 
 Value unique(const Value& object, const CallArguments&, Budget& budget) {
   List kept;
   for (const Value& element : elements(object, budget)) {
-    for (std::size_t i = 0; i < kept.size(); ++i) budget.spend_step();
-    if (std::find(kept.begin(), kept.end(), element) == kept.end()) kept.push_back(element);
+    const bool known =
+        std::any_of(kept.begin(), kept.end(), [&](const Value& other) { return other.equals(element, budget); });
+    if (!known) kept.push_back(element);
   }
   return kept;
 }
 
 Value sum(const Value& object, const CallArguments& arguments, Budget& budget) {
-  const std::string path = arguments.text(0, "attribute", "");
+  const std::string_view path = arguments.text(0, "attribute", "");
   Value total = std::int64_t{0};
   for (const Value& element : elements(object, budget)) {
-    total = apply_binary(BinaryOperator::add, total, path.empty() ? element : attribute_path(element, path), budget);
+    budget.spend_step();
+    total = apply_binary(BinaryOperator::add, total, path.empty() ? element : attribute_path(element, path, budget),
+                         budget);
   }
   return total;
 }
@@ -229,23 +243,22 @@ Value indent(const Value& object, const CallArguments& arguments, Budget& budget
   const bool blank_lines = arguments.truth(2, "blank", false);
   std::string indented;
   bool indent_line = arguments.truth(1, "first", false);
-  const std::string text = text_of(object, budget);
-  for (const std::string& line : split(text, "\n", -1)) {
+  const std::string text = object.to_text(budget);
+  split(text, "\n", -1, [&](std::string_view line) {
     budget.spend_bytes(width + line.size() + 1);
     if (indent_line && (blank_lines || !line.empty())) indented.append(width, ' ');
     indented.append(line).append("\n");
     indent_line = true;
-  }
+  });
   indented.pop_back();
   return indented;
 }
 
 Value escape(const Value& object, const CallArguments&, Budget& budget) {
-  std::string text = text_of(object, budget);
+  std::string text = object.to_text(budget);
   constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kEntities{
       {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"'", "&#39;"}, {"\"", "&#34;"}}};
-  for (const auto& [from, to] : kEntities) text = replace(text, from, to, -1);
-  budget.spend_bytes(text.size());
+  for (const auto& [from, to] : kEntities) text = replace_within(text, from, to, -1, budget);
   return text;
 }
 
@@ -301,6 +314,7 @@ bool is_filter(std::string_view name) {
 Value apply_filter(std::string_view name, const Value& object, const CallArguments& arguments, Budget& budget) {
   const FilterFunction* filter = find_filter(name);
   if (filter == nullptr) fail_evaluation(fmt::format("there is no filter '{}'", name));
+  arguments.spend_reading(object, budget);
   return (*filter)(object, arguments, budget);
 }
 

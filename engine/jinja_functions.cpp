@@ -32,13 +32,15 @@ Value change_text(const Value& object, const CallArguments&, Budget& budget) {
 
 // str.startswith and str.endswith take one string or several.
 template <bool (*Holds)(std::string_view text, std::string_view part)>
-Value any_part(const Value& object, const CallArguments& arguments, Budget&) {
+Value any_part(const Value& object, const CallArguments& arguments, Budget& budget) {
   if (arguments.positional.empty()) fail_evaluation("a method lacks its argument");
   const Value& parts = arguments.positional.front();
   if (parts.text() != nullptr) return Holds(self(object), *parts.text());
   if (parts.list() == nullptr) fail_evaluation(fmt::format("{} is not a string", parts.type_name()));
-  return std::any_of(parts.list()->begin(), parts.list()->end(),
-                     [&](const Value& part) { return part.text() != nullptr && Holds(self(object), *part.text()); });
+  return std::any_of(parts.list()->begin(), parts.list()->end(), [&](const Value& part) {
+    budget.spend_step();
+    return part.text() != nullptr && Holds(self(object), *part.text());
+  });
 }
 
 bool starts_with(std::string_view text, std::string_view part) {
@@ -54,10 +56,12 @@ Value split_text(const Value& object, const CallArguments& arguments, Budget& bu
     fail_evaluation("split needs a separator that is not empty");
   }
   List parts;
-  for (std::string& part : split(self(object), arguments.text(0, "sep", ""), arguments.integer(1, "maxsplit", -1))) {
-    budget.spend_bytes(part.size() + sizeof(Value));
-    parts.emplace_back(std::move(part));
-  }
+  const std::int64_t limit = arguments.integer(1, "maxsplit", -1);
+  split(self(object), arguments.text(0, "sep", ""), limit, [&](std::string_view part) {
+    budget.spend_bytes(part.size());
+    budget.spend_elements(2);
+    parts.emplace_back(part);
+  });
   return parts;
 }
 
@@ -73,33 +77,32 @@ Value join_elements(const Value& object, const CallArguments& arguments, Budget&
 }
 
 Value find_text(const Value& object, const CallArguments& arguments, Budget&) {
-  const std::size_t at = self(object).find(arguments.text(0, "sub", ""));
+  const std::size_t at = find_part(self(object), arguments.text(0, "sub", ""), 0);
   if (at == std::string::npos) return std::int64_t{-1};
   return code_point_count(std::string_view(self(object)).substr(0, at));
 }
 
 Value count_text(const Value& object, const CallArguments& arguments, Budget&) {
-  const std::string part = arguments.text(0, "sub", "");
-  if (part.empty()) return code_point_count(self(object)) + 1;
-  std::int64_t count = 0;
-  for (std::size_t at = self(object).find(part); at != std::string::npos;
-       at = self(object).find(part, at + part.size()))
-    ++count;
-  return count;
+  const std::string_view part = arguments.text(0, "sub", "");
+  return part.empty() ? code_point_count(self(object)) + 1 : count_parts(self(object), part);
 }
 
 Value is_digits(const Value& object, const CallArguments&, Budget&) {
   return !self(object).empty() && self(object).find_first_not_of("0123456789") == std::string::npos;
 }
 
-Value remove_prefix(const Value& object, const CallArguments& arguments, Budget&) {
-  const std::string prefix = arguments.text(0, "prefix", "");
-  return self(object).starts_with(prefix) ? self(object).substr(prefix.size()) : self(object);
+Value remove_prefix(const Value& object, const CallArguments& arguments, Budget& budget) {
+  const std::string_view prefix = arguments.text(0, "prefix", "");
+  if (!self(object).starts_with(prefix)) return object;
+  budget.spend_bytes(self(object).size() - prefix.size());
+  return self(object).substr(prefix.size());
 }
 
-Value remove_suffix(const Value& object, const CallArguments& arguments, Budget&) {
-  const std::string suffix = arguments.text(0, "suffix", "");
-  return self(object).ends_with(suffix) ? self(object).substr(0, self(object).size() - suffix.size()) : self(object);
+Value remove_suffix(const Value& object, const CallArguments& arguments, Budget& budget) {
+  const std::string_view suffix = arguments.text(0, "suffix", "");
+  if (!self(object).ends_with(suffix)) return object;
+  budget.spend_bytes(self(object).size() - suffix.size());
+  return self(object).substr(0, self(object).size() - suffix.size());
 }
 
 constexpr std::array<std::pair<std::string_view, Method>, 18> kTextMethods{{
@@ -123,7 +126,8 @@ constexpr std::array<std::pair<std::string_view, Method>, 18> kTextMethods{{
     {"removesuffix", remove_suffix},
 }};
 
-Value get_entry(const Value& object, const CallArguments& arguments, Budget&) {
+Value get_entry(const Value& object, const CallArguments& arguments, Budget& budget) {
+  budget.spend_search(object.dict()->entries.size());
   const Value* found = object.dict()->find(arguments.text(0, "key", ""));
   const Value* otherwise = arguments.find(1, "default");
   return found != nullptr ? *found : otherwise != nullptr ? *otherwise : Value(None{});
@@ -171,26 +175,34 @@ Value range(const CallArguments& arguments, Budget& budget) {
   return numbers;
 }
 
-Dict named_entries(const CallArguments& arguments) {
+Dict named_entries(const CallArguments& arguments, Budget& budget) {
   Dict dict;
   if (!arguments.positional.empty() && arguments.positional.front().dict() != nullptr) {
-    dict = *arguments.positional.front().dict();
+    const Dict& given = *arguments.positional.front().dict();
+    budget.spend_elements(2 * given.entries.size());
+    for (const auto& entry : given.entries) budget.spend_bytes(entry.first.size());
+    dict = given;
   }
-  for (const auto& [name, value] : arguments.named) dict.set(name, value);
+  for (const auto& [name, value] : arguments.named) {
+    budget.spend_search(dict.entries.size());
+    budget.spend_bytes(name.size());
+    budget.spend_elements(2);
+    dict.set(name, value);
+  }
   return dict;
 }
 
-Value make_dict(const CallArguments& arguments, Budget&) {
-  return named_entries(arguments);
+Value make_dict(const CallArguments& arguments, Budget& budget) {
+  return named_entries(arguments, budget);
 }
-Value make_namespace(const CallArguments& arguments, Budget&) {
-  return Value::make_namespace(named_entries(arguments));
+Value make_namespace(const CallArguments& arguments, Budget& budget) {
+  return Value::make_namespace(named_entries(arguments, budget));
 }
 
-Value raise_exception(const CallArguments& arguments, Budget&) {
+Value raise_exception(const CallArguments& arguments, Budget& budget) {
   throw TemplateError(TemplateError::Kind::raised, arguments.positional.empty()
                                                        ? "the template refuses the messages"
-                                                       : arguments.positional.front().to_text());
+                                                       : arguments.positional.front().to_text(budget));
 }
 
 Value strftime_now(const CallArguments& arguments, Budget&) {
@@ -198,7 +210,7 @@ Value strftime_now(const CallArguments& arguments, Budget&) {
   std::tm local{};
   localtime_r(&now, &local);
   std::array<char, 256> text{};
-  const std::string format = arguments.text(0, "format", "%Y-%m-%d");
+  const std::string format(arguments.text(0, "format", "%Y-%m-%d"));
   return std::string_view(text.data(), std::strftime(text.data(), text.size(), format.c_str(), &local));
 }
 
@@ -223,6 +235,7 @@ bool has_method(const Value& object, std::string_view name) {
 Value call_method(const Value& object, std::string_view name, const CallArguments& arguments, Budget& budget) {
   const Method* method = find_method(object, name);
   if (method == nullptr) fail_evaluation(fmt::format("{} has no method '{}'", object.type_name(), name));
+  arguments.spend_reading(object, budget);
   return (*method)(object, arguments, budget);
 }
 
@@ -233,6 +246,7 @@ bool is_function(std::string_view name) {
 Value call_function(std::string_view name, const CallArguments& arguments, Budget& budget) {
   const Function* function = find_function(name);
   if (function == nullptr) fail_evaluation(fmt::format("there is no function '{}'", name));
+  arguments.spend_reading(Value(), budget);
   return (*function)(arguments, budget);
 }
 

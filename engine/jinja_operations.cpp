@@ -102,16 +102,15 @@ Value apply_to_numbers(BinaryOperator op, double left, double right) {
 
 Value repeat(const std::string& text, std::int64_t times, Budget& budget) {
   const auto count = static_cast<std::size_t>(std::max<std::int64_t>(times, 0));
-  if (count > 0)
-    budget.spend_bytes(text.size() > std::numeric_limits<std::size_t>::max() / count ? text.npos : text.size() * count);
+  budget.spend_bytes(text.size(), count);
   std::string repeated;
   for (std::size_t i = 0; i < count && !text.empty(); ++i) repeated += text;
   return repeated;
 }
 
-Value concatenate(std::string left, std::string_view right, Budget& budget) {
+Value concatenate(const std::string& left, const std::string& right, Budget& budget) {
   budget.spend_bytes(left.size() + right.size());
-  return std::move(left.append(right));
+  return left + right;
 }
 
 Value concatenate(const List& left, const List& right, Budget& budget) {
@@ -125,30 +124,40 @@ Value concatenate(const List& left, const List& right, Budget& budget) {
   fail_evaluation(fmt::format("'{}' is undefined", value.get<Undefined>()->name));
 }
 
-bool less(const Value& left, const Value& right) {
+bool less(const Value& left, const Value& right, Budget& budget) {
   if (numeric(left) && numeric(right)) {
     return left.is_integer_like() && right.is_integer_like() ? left.integer() < right.integer()
                                                              : left.number() < right.number();
   }
-  if (left.text() != nullptr && right.text() != nullptr) return *left.text() < *right.text();
+  if (left.text() != nullptr && right.text() != nullptr) {
+    budget.spend_reading(std::min(left.text()->size(), right.text()->size()));
+    return *left.text() < *right.text();
+  }
   if (left.is_undefined()) fail_undefined(left);
   if (right.is_undefined()) fail_undefined(right);
   fail_evaluation(fmt::format("{} and {} have no order", left.type_name(), right.type_name()));
 }
 
-bool contains(const Value& container, const Value& element) {
+bool contains(const Value& container, const Value& element, Budget& budget) {
   if (const auto* text = container.text()) {
     if (element.text() == nullptr) fail_evaluation(fmt::format("{} is not part of a string", element.type_name()));
-    return text->find(*element.text()) != std::string::npos;
+    budget.spend_reading(text->size());
+    return find_part(*text, *element.text(), 0) != std::string_view::npos;
   }
-  if (const auto* list = container.list()) return std::find(list->begin(), list->end(), element) != list->end();
-  if (const auto* dict = container.dict()) return element.text() != nullptr && dict->find(*element.text()) != nullptr;
+  if (const auto* list = container.list()) {
+    return std::any_of(list->begin(), list->end(), [&](const Value& value) { return value.equals(element, budget); });
+  }
+  if (const auto* dict = container.dict()) {
+    budget.spend_search(dict->entries.size());
+    return element.text() != nullptr && dict->find(*element.text()) != nullptr;
+  }
   if (container.is_undefined()) return false;
   fail_evaluation(fmt::format("{} contains nothing", container.type_name()));
 }
 
-// The indices that a Python slice takes from a sequence of `size` elements, in order.
-std::vector<std::size_t> slice_indices(std::int64_t size, const Value& start, const Value& stop, std::int64_t step) {
+// Calls `take` with the indices that a Python slice takes from a sequence of `size` elements, in order.
+template <typename Take>
+void for_each_in_slice(std::int64_t size, const Value& start, const Value& stop, std::int64_t step, Take take) {
   const auto bound = [&](const Value& value, std::int64_t otherwise) {
     if (value.is_none()) return otherwise;
     if (!value.is_integer_like()) fail_evaluation(fmt::format("{} is not an index", value.type_name()));
@@ -156,12 +165,34 @@ std::vector<std::size_t> slice_indices(std::int64_t size, const Value& start, co
         value.integer() < 0 ? std::max<std::int64_t>(value.integer(), -size - 1) + size : value.integer();
     return step > 0 ? std::clamp<std::int64_t>(index, 0, size) : std::clamp<std::int64_t>(index, -1, size - 1);
   };
-  std::vector<std::size_t> indices;
   const std::int64_t last = bound(stop, step > 0 ? size : -1);
   for (std::int64_t i = bound(start, step > 0 ? 0 : size - 1); step > 0 ? i < last : i > last; i += step) {
-    indices.push_back(static_cast<std::size_t>(i));
+    take(static_cast<std::size_t>(i));
   }
-  return indices;
+}
+
+// Characters that stand next to each other, cut out without a table of all.
+Value slice_run(std::string_view text, const Value& start, const Value& stop, Budget& budget) {
+  std::size_t begin = 0;
+  std::size_t count = 0;
+  for_each_in_slice(code_point_count(text), start, stop, 1, [&](std::size_t i) {
+    if (count++ == 0) begin = i;
+  });
+  text.remove_prefix(leading_bytes(text, begin));
+  text = text.substr(0, leading_bytes(text, count));
+  budget.spend_bytes(text.size());
+  return text;
+}
+
+Value slice_text(std::string_view text, const Value& start, const Value& stop, std::int64_t stride, Budget& budget) {
+  budget.spend_bytes(sizeof(std::string_view), text.size());
+  const auto points = code_points(text);
+  std::string taken;
+  for_each_in_slice(static_cast<std::int64_t>(points.size()), start, stop, stride, [&](std::size_t i) {
+    budget.spend_bytes(points[i].size());
+    taken += points[i];
+  });
+  return taken;
 }
 
 }  // namespace
@@ -172,9 +203,9 @@ const Value* CallArguments::find(std::size_t position, std::string_view name) co
   return found == named.end() ? nullptr : &found->second;
 }
 
-std::string CallArguments::text(std::size_t position, std::string_view name, std::string_view otherwise) const {
+std::string_view CallArguments::text(std::size_t position, std::string_view name, std::string_view otherwise) const {
   const Value* value = find(position, name);
-  if (value == nullptr || value->is_none()) return std::string(otherwise);
+  if (value == nullptr || value->is_none()) return otherwise;
   if (value->text() == nullptr)
     fail_evaluation(fmt::format("argument '{}' is {}, not a string", name, value->type_name()));
   return *value->text();
@@ -201,8 +232,17 @@ CallArguments CallArguments::from(std::size_t first) const {
   return rest;
 }
 
+void CallArguments::spend_reading(const Value& object, Budget& budget) const {
+  const auto spend = [&](const Value& value) {
+    if (value.text() != nullptr) budget.spend_reading(value.text()->size());
+  };
+  spend(object);
+  for (const Value& value : positional) spend(value);
+  for (const auto& [name, value] : named) spend(value);
+}
+
 Value apply_binary(BinaryOperator op, const Value& left, const Value& right, Budget& budget) {
-  if (op == BinaryOperator::concat) return concatenate(left.to_text(), right.to_text(), budget);
+  if (op == BinaryOperator::concat) return left.to_text(budget) + right.to_text(budget);
   if (numeric(left) && numeric(right)) {
     const bool integers = left.is_integer_like() && right.is_integer_like() && op != BinaryOperator::divide;
     return integers ? apply_to_integers(op, left.integer(), right.integer())
@@ -234,37 +274,38 @@ Value apply_unary(UnaryOperator op, const Value& operand) {
   return -operand.number();
 }
 
-bool compare(Comparison comparison, const Value& left, const Value& right) {
+bool compare(Comparison comparison, const Value& left, const Value& right, Budget& budget) {
   switch (comparison) {
     case Comparison::equal:
-      return left == right;
+      return left.equals(right, budget);
     case Comparison::not_equal:
-      return !(left == right);
+      return !left.equals(right, budget);
     case Comparison::less:
-      return less(left, right);
+      return less(left, right, budget);
     case Comparison::less_equal:
-      return !less(right, left);
+      return !less(right, left, budget);
     case Comparison::greater:
-      return less(right, left);
+      return less(right, left, budget);
     case Comparison::greater_equal:
-      return !less(left, right);
+      return !less(left, right, budget);
     case Comparison::in:
-      return contains(right, left);
+      return contains(right, left, budget);
     case Comparison::not_in:
-      return !contains(right, left);
+      return !contains(right, left, budget);
   }
   return false;
 }
 
-Value attribute(const Value& object, std::string_view name) {
+Value attribute(const Value& object, std::string_view name, Budget& budget) {
   if (object.is_undefined()) fail_undefined(object);
   const Dict* dict = object.dict();
+  if (dict != nullptr) budget.spend_search(dict->entries.size());
   const Value* found = dict == nullptr ? nullptr : dict->find(name);
   return found == nullptr ? Value::undefined(name) : *found;
 }
 
-Value subscript(const Value& object, const Value& key) {
-  if (const auto* name = key.text()) return attribute(object, *name);
+Value subscript(const Value& object, const Value& key, Budget& budget) {
+  if (const auto* name = key.text()) return attribute(object, *name, budget);
   if (object.is_undefined()) fail_undefined(object);
   if (!key.is_integer_like()) return Value::undefined(key.type_name());
   const auto within = [&](std::size_t size) {
@@ -275,31 +316,33 @@ Value subscript(const Value& object, const Value& key) {
     const std::size_t index = within(list->size());
     if (index < list->size()) return (*list)[index];
   } else if (const auto* text = object.text()) {
-    const auto points = code_points(*text);
-    const std::size_t index = within(points.size());
-    if (index < points.size()) return points[index];
+    budget.spend_reading(text->size());
+    const auto size = static_cast<std::size_t>(code_point_count(*text));
+    const std::size_t index = within(size);
+    if (index < size) {
+      const std::string_view rest = std::string_view(*text).substr(leading_bytes(*text, index));
+      return rest.substr(0, leading_bytes(rest, 1));
+    }
   }
   return Value::undefined(fmt::format("element {}", key.integer()));
 }
 
 Value slice(const Value& object, const Value& start, const Value& stop, const Value& step, Budget& budget) {
   const std::int64_t stride = step.is_none() ? 1 : step.integer();
-  if (stride == 0 || std::abs(stride) > std::numeric_limits<std::int32_t>::max())
+  constexpr std::int64_t kMaxStride = std::numeric_limits<std::int32_t>::max();
+  if (stride == 0 || stride > kMaxStride || stride < -kMaxStride)
     fail_evaluation("the step of a slice is out of range");
   if (const auto* list = object.list()) {
     List taken;
-    for (const std::size_t i : slice_indices(static_cast<std::int64_t>(list->size()), start, stop, stride))
+    for_each_in_slice(static_cast<std::int64_t>(list->size()), start, stop, stride, [&](std::size_t i) {
+      budget.spend_elements(1);
       taken.push_back((*list)[i]);
-    budget.spend_elements(taken.size());
+    });
     return taken;
   }
   if (const auto* text = object.text()) {
-    const auto points = code_points(*text);
-    std::string taken;
-    for (const std::size_t i : slice_indices(static_cast<std::int64_t>(points.size()), start, stop, stride))
-      taken += points[i];
-    budget.spend_bytes(taken.size());
-    return taken;
+    budget.spend_reading(text->size());
+    return stride == 1 ? slice_run(*text, start, stop, budget) : slice_text(*text, start, stop, stride, budget);
   }
   if (object.is_undefined()) fail_undefined(object);
   return Value::undefined("the slice");
@@ -313,14 +356,17 @@ List elements(const Value& value, Budget& budget) {
     return *list;
   }
   if (const auto* dict = value.dict()) {
-    for (const auto& entry : dict->entries) found.emplace_back(entry.first);
+    budget.spend_elements(dict->entries.size());
+    for (const auto& entry : dict->entries) {
+      budget.spend_bytes(entry.first.size());
+      found.emplace_back(entry.first);
+    }
   } else if (const auto* text = value.text()) {
-    budget.spend_elements(text->size());
+    budget.spend_elements(2 * text->size());
     for (const std::string_view point : code_points(*text)) found.emplace_back(point);
   } else {
     fail_evaluation(fmt::format("{} has no elements", value.type_name()));
   }
-  budget.spend_elements(found.size());
   return found;
 }
 

@@ -1,5 +1,7 @@
 #include "engine/jinja_value.hpp"
 
+#include "engine/jinja_budget.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -58,7 +60,7 @@ std::string python_quote(std::string_view text) {
 
 class Writer {
  public:
-  Writer(bool json, int indent) : json_(json), indent_(indent) {}
+  Writer(bool json, int indent, Budget& budget) : json_(json), indent_(indent), budget_(budget) {}
 
   std::string write(const Value& value) {
     append(value, 0);
@@ -68,47 +70,58 @@ class Writer {
  private:
   void append(const Value& value, int depth) {
     if (const auto* text = value.text()) {
-      out_ += json_ ? quote(*text, '"', true) : python_quote(*text);
+      put_quoted(*text);
     } else if (const auto* list = value.list()) {
       sequence('[', ']', list->size(), depth, [&](std::size_t i) { append((*list)[i], depth + 1); });
     } else if (const auto* dict = value.dict()) {
       sequence('{', '}', dict->entries.size(), depth, [&](std::size_t i) {
         const auto& [key, element] = dict->entries[i];
-        out_ += json_ ? quote(key, '"', true) : python_quote(key);
-        out_ += ": ";
+        put_quoted(key);
+        put(": ");
         append(element, depth + 1);
       });
     } else if (const auto* truth = value.get<bool>(); truth != nullptr && json_) {
-      out_ += *truth ? "true" : "false";
+      put(*truth ? "true" : "false");
     } else if (value.is_none() && json_) {
-      out_ += "null";
+      put("null");
     } else if (value.is_undefined() && !json_) {
-      out_ += "Undefined";
+      put("Undefined");
     } else if (json_ && !value.is_number()) {
       fail_evaluation(fmt::format("{} cannot be written as JSON", value.type_name()));
     } else {
-      out_ += value.to_text();
+      out_ += value.to_text(budget_);
     }
   }
 
+  void put(std::string_view text) {
+    budget_.spend_bytes(text.size());
+    out_ += text;
+  }
+
+  void put_quoted(std::string_view text) { put(json_ ? quote(text, '"', true) : python_quote(text)); }
+
   template <typename Element>
   void sequence(char open, char close, std::size_t size, int depth, Element element) {
-    out_ += open;
+    put({&open, 1});
     for (std::size_t i = 0; i < size; ++i) {
-      if (i > 0) out_ += indent_ < 0 ? ", " : ",";
+      if (i > 0) put(indent_ < 0 ? ", " : ",");
       new_line(depth + 1);
       element(i);
     }
     if (size > 0) new_line(depth);
-    out_ += close;
+    put({&close, 1});
   }
 
   void new_line(int depth) {
-    if (indent_ >= 0) out_.append("\n").append(static_cast<std::size_t>(indent_ * depth), ' ');
+    if (indent_ < 0) return;
+    const auto width = static_cast<std::size_t>(indent_ * depth);
+    budget_.spend_bytes(1 + width);
+    out_.append("\n").append(width, ' ');
   }
 
   bool json_;
   int indent_;
+  Budget& budget_;
   std::string out_;
 };
 
@@ -147,8 +160,12 @@ Value::Value(Dict dict) {
 }
 
 Value Value::undefined(std::string_view name) {
+  constexpr std::size_t kShownBytes = 200;
+  std::size_t shown = std::min(name.size(), kShownBytes);
+  const auto inside_character = [&] { return (static_cast<unsigned char>(name[shown]) & 0xC0) == 0x80; };
+  while (shown > 0 && shown < name.size() && inside_character()) --shown;
   Value value;
-  value.storage_ = Undefined{std::string(name)};
+  value.storage_ = Undefined{std::string(name.substr(0, shown))};
   return value;
 }
 
@@ -157,6 +174,11 @@ Value Value::make_namespace(Dict entries) {
   value.storage_ = std::make_shared<Dict>(std::move(entries));
   value.depth_ = kMaxDepth;
   return value;
+}
+
+const std::string* Value::text() const {
+  const auto* text = get<std::shared_ptr<const std::string>>();
+  return text == nullptr ? nullptr : text->get();
 }
 
 const List* Value::list() const {
@@ -194,17 +216,27 @@ bool Value::truthy() const {
   return true;
 }
 
-bool Value::operator==(const Value& other) const {
+bool Value::equals(const Value& other, Budget& budget) const {
+  budget.spend_step();
   const auto numeric = [](const Value& value) { return value.is_number() || value.get<bool>() != nullptr; };
   if (numeric(*this) && numeric(other)) {
     return is_integer_like() && other.is_integer_like() ? integer() == other.integer() : number() == other.number();
   }
-  if (list() != nullptr && other.list() != nullptr) return list() == other.list() || *list() == *other.list();
+  const auto equal = [&](const Value& a, const Value& b) { return a.equals(b, budget); };
+  if (text() != nullptr && other.text() != nullptr) {
+    budget.spend_reading(std::min(text()->size(), other.text()->size()));
+    return *text() == *other.text();
+  }
+  if (list() != nullptr && other.list() != nullptr) {
+    return list() == other.list() ||
+           std::equal(list()->begin(), list()->end(), other.list()->begin(), other.list()->end(), equal);
+  }
   if (const auto* a = get<std::shared_ptr<const Dict>>(), *b = other.get<std::shared_ptr<const Dict>>(); a && b) {
     return *a == *b || (a->get()->entries.size() == b->get()->entries.size() &&
                         std::all_of(a->get()->entries.begin(), a->get()->entries.end(), [&](const auto& entry) {
+                          budget.spend_search(b->get()->entries.size());
                           const Value* found = b->get()->find(entry.first);
-                          return found != nullptr && *found == entry.second;
+                          return found != nullptr && equal(*found, entry.second);
                         }));
   }
   return storage_ == other.storage_;
@@ -217,19 +249,26 @@ std::string_view Value::type_name() const {
   return kNames[storage_.index()];
 }
 
-std::string Value::to_text() const {
+std::string Value::to_text(Budget& budget) const {
+  if (list() != nullptr || dict() != nullptr) return Writer(false, -1, budget).write(*this);
+  const auto paid = [&](std::string text) {
+    budget.spend_bytes(text.size());
+    return text;
+  };
   if (is_undefined()) return {};
-  if (is_none()) return "None";
-  if (const auto* truth = get<bool>()) return *truth ? "True" : "False";
-  if (const auto* integer = get<std::int64_t>()) return std::to_string(*integer);
-  if (const auto* number = get<double>()) return number_text(*number);
-  if (const auto* text = this->text()) return *text;
-  if (list() != nullptr || dict() != nullptr) return Writer(false, -1).write(*this);
+  if (is_none()) return paid("None");
+  if (const auto* truth = get<bool>()) return paid(*truth ? "True" : "False");
+  if (const auto* integer = get<std::int64_t>()) return paid(std::to_string(*integer));
+  if (const auto* number = get<double>()) return paid(number_text(*number));
+  if (const auto* text = this->text()) {
+    budget.spend_bytes(text->size());
+    return *text;
+  }
   fail_evaluation(fmt::format("{} cannot be written as text", type_name()));
 }
 
-std::string Value::to_json(int indent) const {
-  return Writer(true, indent).write(*this);
+std::string Value::to_json(Budget& budget, int indent) const {
+  return Writer(true, indent, budget).write(*this);
 }
 
 }  // namespace kvasir::engine::jinja

@@ -12,6 +12,7 @@
 
 namespace kvasir::engine::jinja {
 
+class Budget;
 class Value;
 struct Macro;  // a template's macro, by its place in the syntax tree
 
@@ -38,34 +39,35 @@ struct Builtin {
   bool operator==(const Builtin&) const = default;
 };
 
-// Lists and dictionaries are shared, as in Python: copying a Value never copies their elements. Only a namespace is
-// ever changed after it was made.
+// Strings, lists and dictionaries are shared, as in Python: copying a Value never copies what is in it. Only a
+// namespace is ever changed after it was made.
 class Value {
  public:
-  using Storage = std::variant<Undefined, None, bool, std::int64_t, double, std::string, std::shared_ptr<const List>,
-                               std::shared_ptr<const Dict>, std::shared_ptr<Dict>, Builtin, const Macro*>;
+  using Storage = std::variant<Undefined, None, bool, std::int64_t, double, std::shared_ptr<const std::string>,
+                               std::shared_ptr<const List>, std::shared_ptr<const Dict>, std::shared_ptr<Dict>, Builtin,
+                               const Macro*>;
 
   Value() = default;
   Value(None none) : storage_(none) {}
   Value(bool truth) : storage_(truth) {}
   Value(std::int64_t number) : storage_(number) {}
   Value(double number) : storage_(number) {}
-  Value(std::string text) : storage_(std::move(text)) {}
-  Value(std::string_view text) : storage_(std::string(text)) {}
-  Value(const char* text) : storage_(std::string(text)) {}
+  Value(std::string text) : storage_(std::make_shared<const std::string>(std::move(text))) {}
+  Value(std::string_view text) : Value(std::string(text)) {}
+  Value(const char* text) : Value(std::string(text)) {}
   // Throw when nested too deeply or holding a namespace: destruction recurses, and a cycle would never end.
   Value(List list);
   Value(Dict dict);
   Value(Builtin builtin) : storage_(builtin) {}
   Value(const Macro* macro) : storage_(macro) {}
-  static Value undefined(std::string_view name);
+  static Value undefined(std::string_view name);  // keeps the first part of a long name
   static Value make_namespace(Dict entries);
 
   template <typename T>
   const T* get() const {
     return std::get_if<T>(&storage_);
   }
-  const std::string* text() const { return get<std::string>(); }
+  const std::string* text() const;
   const List* list() const;
   const Dict* dict() const;         // of a dictionary or a namespace
   Dict* namespace_entries() const;  // nullptr: not a namespace
@@ -78,13 +80,14 @@ class Value {
   double number() const;         // of anything numeric; else 0
 
   bool truthy() const;
-  // Python's ==.
-  bool operator==(const Value& other) const;
   std::string_view type_name() const;
+  // What walks through a value spends from the budget on its way.
+  // Python's ==.
+  bool equals(const Value& other, Budget& budget) const;
   // As {{ }} writes it: Python's str(). Nested strings are quoted.
-  std::string to_text() const;
+  std::string to_text(Budget& budget) const;
   // As HF's templates see it: json.dumps(ensure_ascii=False). indent < 0: one line.
-  std::string to_json(int indent = -1) const;
+  std::string to_json(Budget& budget, int indent = -1) const;
 
  private:
   static constexpr int kMaxDepth = 100;

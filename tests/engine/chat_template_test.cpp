@@ -15,6 +15,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace kvasir::engine {
 namespace {
@@ -82,6 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{{ {'a': {'b': [1, 2]}}.a['b'][-1] }}", "2"},
         Case{"{{ [1, 'x', none, {'k': 1.0}] }}", "[1, 'x', None, {'k': 1.0}]"},
         Case{"{{ [1,2,3,4][1:] }} {{ 'chào'[:-1] }} {{ 'abc'[::-1] }} {{ [1,2,3][5:] }}", "[2, 3, 4] chà cba []"},
+        Case{"{{ 'chào bạn'[3:-2] }}|{{ 'chào'[9:] }}|{{ 'chào'[2] }}|{{ 'chào'[::2] }}", "o b||à|cà"},
         Case{"{{ 'tab\\tquote\\'\\u00e9' }}", "tab\tquote'é"}, Case{"{{ 'a' 'b' }}", "ab"},
         Case{"{{ {'}}': '%}'}['}}'] }}", "%}"},
         Case{"{{ messages[0].role }} {{ messages[1]['content'] }} {{ messages|length }}", "user Hi 3"},
@@ -126,6 +129,8 @@ INSTANTIATE_TEST_SUITE_P(
              "['Hi']"},
         Case{"{{ [3, 1, 2] | sort | reverse | list }} {{ [1, 1, 2] | unique | list | sum }}", "[3, 2, 1] 3"},
         Case{"{{ \"they're in-laws\" | title }} {{ \"they're\".title() }}", "They're In-Laws They'Re"},
+        Case{"{{ 'aaa'.replace('a', 'b', -9223372036854775807 - 1) }} {{ 'a,b'.split(',', -9223372036854775807 - 1) }}",
+             "bbb ['a', 'b']"},
         Case{"{{ 'a\nb' | indent(2) }}", "a\n  b"}, Case{"{{ {'b': 1, 'a': 2} | dictsort }}", "[['a', 2], ['b', 1]]"},
         Case{"{{ x is defined }} {{ 'a' is string }} {{ 3 is odd }} {{ none is not none }} {{ 6 is divisibleby 3 }} {{ "
              "{} is mapping }}",
@@ -158,6 +163,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{# x", "error: the chat template cannot be read, line 1: a comment is not closed with #}"},
         Case{"\n{{ nothing.x }}", "error: the chat template fails, line 2: 'nothing' is undefined"},
         Case{"{{ 'a' + 1 }}", "error: the chat template fails, line 1: '+' cannot combine a string and an integer"},
+        Case{"{{ 'abc'[::-9223372036854775807 - 1] }}",
+             "error: the chat template fails, line 1: the step of a slice is out of range"},
+        Case{"{{ [1][::9223372036854775807] }}",
+             "error: the chat template fails, line 1: the step of a slice is out of range"},
         Case{"{{ 1 // 0 }}", "error: the chat template fails, line 1: division by zero"},
         Case{"{{ nothing() }}",
              "error: the chat template fails, line 1: 'nothing' is an undefined value and cannot be called"},
@@ -225,6 +234,11 @@ std::string repeated(const std::string& text, int times) {
   return all;
 }
 
+// Two lists with 2^60 leaves each, in few bytes: every list holds the one before twice.
+const std::string kDoubled =
+    "{% set ns = namespace(a=['x'], b=['x']) %}"
+    "{% for i in range(60) %}{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}";
+
 INSTANTIATE_TEST_SUITE_P(
     Limits, HostileTemplate,
     ::testing::Values(
@@ -235,6 +249,26 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recurses too deeply"},
         Case{"{% set ns = namespace(x=1) %}{% for i in range(999) %}{% set ns.x = [ns.x] %}{% endfor %}",
              "nested too deeply"},
+        Case{kDoubled + "{{ ns.a }}", "makes too much text"}, Case{kDoubled + "{{ ns.a | tojson }}", "makes too much"},
+        Case{kDoubled + "{{ ns.a | tojson(indent=16) }}", "makes too much text"},
+        Case{kDoubled + "{{ ns.a ~ '' }}", "makes too much text"},
+        Case{kDoubled + "{{ ns.a | string }}", "makes too much text"},
+        Case{kDoubled + "{{ [ns.a] | join }}", "makes too much text"},
+        Case{kDoubled + "{{ ns.a is upper }}", "makes too much text"},
+        Case{kDoubled + "{{ {ns.a: 1} }}", "makes too much text"},
+        Case{kDoubled + "{{ raise_exception(ns.a) }}", "makes too much text"},
+        Case{kDoubled + "{{ ns.a == ns.b }}", "takes too many steps"},
+        Case{kDoubled + "{{ ns.a is eq ns.b }}", "takes too many steps"},
+        Case{kDoubled + "{{ ns.a in [ns.b] }}", "takes too many steps"},
+        Case{kDoubled + "{{ {'k': ns.a} != {'k': ns.b} }}", "takes too many steps"},
+        Case{kDoubled + "{{ [ns.a, ns.b] | unique | list }}", "takes too many steps"},
+        Case{"{% set a = 'a' * 100000 %}{{ a | replace('a', a) }}", "makes too much text"},
+        Case{"{% set a = 'a' * 100000 %}{{ a.replace('', a) }}", "makes too much text"},
+        Case{"{% set a = '&' * 8000000 %}{{ a | escape }}", "makes too much text"},
+        Case{"{% set a = 'a' * 8000000 %}{{ a.split('a') }}", "makes too much text"},
+        Case{"{% set a = 'a' * 8000000 %}{% for i in range(9999) %}{{ a | length }}{% endfor %}", "too many steps"},
+        Case{"{% set a = 'a' * 4000000 %}{% set b = a ~ '' %}{% for i in range(9999) %}{{ a == b }}{% endfor %}",
+             "too many steps"},
         Case{"{% set ns = namespace() %}{% set ns.x = ns %}", "cannot hold a namespace"},
         Case{"{% set ns = namespace() %}{% set ns.x = [ns] %}", "holds a namespace"},
         Case{"{{ " + repeated("(", 9999) + "1" + repeated(")", 9999) + " }}", "nested too deeply"},
@@ -243,6 +277,53 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{{ 1" + repeated(" + 1", 9999) + " }}", "too long"},
         Case{"{{ 'x'" + repeated("|trim", 9999) + " }}", "too long"},
         Case{repeated("{% if true %}", 9999), "nested too deeply"}, Case{repeated("x", 2 << 20), "larger than 1 MiB"}));
+
+TEST(ChatTemplate, SharedTextIsSearchedInLinearTimeAndCopiedByNobody) {
+  // 30 names of one text of 8 MB in a list would be 240 MB, and a search that starts over at every byte takes minutes.
+  const std::string names = repeated("a, ", 30);
+  EXPECT_EQ(render("{% set a = 'a' * 8000000 %}{% set all = [" + names + "] %}{{ all | length }}"), "30");
+  EXPECT_EQ(render("{% set a = 'a' * 8000000 %}{{ 'a' * 1000000 + 'b' in a }}"), "False");
+  EXPECT_EQ(render("{% set a = 'a' * 8000000 %}{{ a.find('a' * 1000000 + 'b') }}"), "-1");
+}
+
+TEST(ChatTemplate, ALongConversationIsWithinTheBudget) {
+  const std::vector<rag::Message> messages(40, {rag::Role::user, std::string(100'000, 'x') + "</think> ok", ""});
+  const std::string source =
+      "{% for m in messages %}{% if '</think>' in m.content %}{{ m.content.split('</think>')[-1] | trim }}"
+      "{{ m.content[:2] ~ m.content[-1] }}{% endif %}{% endfor %}";
+  EXPECT_EQ(render(source, messages), repeated("okxxk", 40));
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Leaves this process so little address space that a large block cannot be had.
+void leave_no_memory() {
+  std::ifstream file("/proc/self/statm");
+  rlim_t pages = 0;
+  file >> pages;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_AS, &limit);
+  limit.rlim_cur = (pages + 256) * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
+  ::setrlimit(RLIMIT_AS, &limit);
+}
+
+TEST(ChatTemplate, WhereMemoryEndsRenderingAndParsingEndWithAnError) {
+  const auto render_without_memory = [] {
+    const std::vector<rag::Message> messages{{rag::Role::user, std::string(64 << 20, 'x'), ""}};
+    const ChatTemplate chatml = ChatTemplate::chatml();
+    leave_no_memory();
+    const auto text = chatml.render(messages, {}, true);
+    std::_Exit(!text && text.error().code == ErrorCode::bad_request ? 0 : 1);
+  };
+  EXPECT_EXIT(render_without_memory(), ::testing::ExitedWithCode(0), "");
+  const auto parse_without_memory = [] {
+    const std::string source = repeated("{{1}}", 200'000);
+    leave_no_memory();
+    const auto parsed = ChatTemplate::parse(source, "", "");
+    std::_Exit(!parsed && parsed.error().code == ErrorCode::unsupported_model ? 0 : 1);
+  };
+  EXPECT_EXIT(parse_without_memory(), ::testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST(ChatTemplate, RandomChangesToATemplateNeverDoHarm) {
   const std::string source =
