@@ -105,6 +105,7 @@ constexpr Opposites opposites[] = {
     {"north|bắc|北", "south|nam|南"},
     {"east|đông|东|東", "west|tây|西"},
     {"am", "pm"},
+    {"and|và|和", "or|hoặc|或"},
     {"deposit|nạp tiền|存款", "withdraw|withdrawal|rút tiền|取款"},
     {"arrive|arrival|đến nơi|到达", "depart|departure|khởi hành|出发"},
     {"positive|dương|正面", "negative|âm|负面"},
@@ -286,6 +287,11 @@ bool same_accents(const GuardedQuestion& asked, const GuardedQuestion& stored) {
 
 // "from London to Paris" is not "from Paris to London".
 bool same_order(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  // "Did Ann see Bob" and "Was Ann seen by Bob" share their order and turn the roles round.
+  const auto says_by = [](const GuardedQuestion& question) {
+    return std::ranges::find(question.words(), "by") != question.words().end();
+  };
+  if (says_by(asked) != says_by(stored)) return false;
   const bool plain = !asked.accented() || !stored.accented();
   const std::vector<Placed>& theirs = stored.content(plain);
   std::vector<std::pair<std::size_t, std::size_t>> places;

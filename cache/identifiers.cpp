@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace {
 
 // Words of one letter that name nothing, besides "a" and "I": Vietnamese, French, Russian.
 constexpr std::u32string_view function_letters = U"ởýàạéвисукоя";
+
+constexpr std::string_view pronouns[] = {"he", "him", "his", "himself", "she", "her", "hers", "herself"};
 
 bool is_cased(char32_t c) {
   return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_CASED) != 0;
@@ -108,7 +111,8 @@ class Finder {
     const std::string folded = fold(to_utf8(word));
     if (!letters || is_ordinal(word) || folded == "eg" || folded == "ie") return;
     const bool capital = std::ranges::all_of(word, [](char32_t c) { return !is_cased(c) || is_upper(c); });
-    if (!only_letters || (acronym && !capital)) {
+    const bool pronoun = std::ranges::find(pronouns, folded) != std::end(pronouns);
+    if (pronoun || !only_letters || (acronym && !capital)) {
       found_.codes.push_back(folded);
     } else if (word.size() == 1) {
       if (!is_function_letter(token, word.front())) found_.codes.push_back(folded);

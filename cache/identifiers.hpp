@@ -10,6 +10,7 @@ namespace kvasir::cache {
 // All folded, sorted, each once.
 struct Identifiers {
   // "clause 12(b)": b. "C++", "gpt4", "node.js", "max_tokens". Not the article "a", the pronoun "I", an ordinal "2nd".
+  // "he" and "her" count too: they say who is meant.
   std::vector<std::string> codes;
   // Words in capitals in a text that has small letters too; "U.S." is "us".
   std::vector<std::string> capitals;
