@@ -1,9 +1,12 @@
 #include "cache/guards.hpp"
 
+#include "cache/numerals.hpp"
+
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <span>
+#include <tuple>
+#include <unordered_set>
 #include <utility>
 
 namespace kvasir::cache {
@@ -101,6 +104,8 @@ constexpr Opposites opposites[] = {
     {"public|công khai|公开", "private|riêng tư|私有"},
     {"north|bắc|北", "south|nam|南"},
     {"east|đông|东|東", "west|tây|西"},
+    {"am", "pm"},
+    {"and|và|和", "or|hoặc|或"},
     {"deposit|nạp tiền|存款", "withdraw|withdrawal|rút tiền|取款"},
     {"arrive|arrival|đến nơi|到达", "depart|departure|khởi hành|出发"},
     {"positive|dương|正面", "negative|âm|负面"},
@@ -109,10 +114,22 @@ constexpr Opposites opposites[] = {
     {"encode|encoding|编码", "decode|decoding|解码"},
     {"compress|compressing|nén|压缩", "decompress|extract|unzip|giải nén|解压"}};
 
-constexpr std::pair<std::string_view, std::string_view> number_words[] = {
-    {"two", "2"},     {"three", "3"},     {"four", "4"},        {"five", "5"},          {"six", "6"},
-    {"seven", "7"},   {"eight", "8"},     {"nine", "9"},        {"ten", "10"},          {"eleven", "11"},
-    {"twelve", "12"}, {"hundred", "100"}, {"thousand", "1000"}, {"million", "1000000"}, {"billion", "1000000000"}};
+// Words that can stand elsewhere in a question without changing it.
+constexpr std::string_view function_words[] = {
+    "a",     "an",    "the",   "this",  "that",  "these", "those",  "i",    "you",     "we",   "he",   "she",   "it",
+    "they",  "me",    "us",    "him",   "her",   "them",  "my",     "your", "our",     "his",  "its",  "their", "is",
+    "are",   "was",   "were",  "be",    "been",  "being", "am",     "do",   "does",    "did",  "done", "have",  "has",
+    "had",   "can",   "could", "will",  "would", "shall", "should", "may",  "might",   "must", "what", "which", "who",
+    "whom",  "whose", "when",  "where", "why",   "how",   "if",     "and",  "or",      "but",  "of",   "to",    "in",
+    "on",    "at",    "by",    "for",   "from",  "with",  "about",  "into", "as",      "than", "then", "so",    "there",
+    "here",  "any",   "some",  "also",  "too",   "just",  "please", "tell", "explain", "là",   "của",  "và",    "hay",
+    "hoặc",  "thì",   "mà",    "ở",     "tại",   "trong", "ngoài",  "trên", "dưới",    "từ",   "đến",  "tới",   "với",
+    "cho",   "về",    "bởi",   "do",    "để",    "có",    "không",  "được", "bị",      "đã",   "đang", "sẽ",    "các",
+    "những", "một",   "cái",   "này",   "kia",   "đó",    "ấy",     "gì",   "nào",     "ai",   "đâu",  "sao",   "thế",
+    "như",   "bao",   "giờ",   "nhiêu", "mấy",   "tôi",   "bạn",    "mình", "ạ",       "à",    "nhé",  "vậy",   "thể",
+    "làm",   "hãy",   "xin",   "rằng",  "nếu",   "khi",   "的",     "是",   "什",      "么",   "麼",   "哪",    "里",
+    "裡",    "吗",    "嗎",    "呢",    "了",    "在",    "有",     "请",   "請",      "问",   "問",   "怎",    "样",
+    "樣",    "如",    "何",    "为",    "為",    "我",    "你",     "和",   "与",      "與",   "个",   "個",    "不"};
 
 void add_forms(PhraseSet& set, std::string_view forms) {
   while (!forms.empty()) {
@@ -132,9 +149,12 @@ struct Lexicon {
   PhraseSet negating_words = phrases(negating);
   PhraseSet exempt = phrases(not_negating);
   PhraseSet particles = phrases(asking_particles);
+  std::unordered_set<std::string_view> functions{std::begin(function_words), std::end(function_words)};
+  std::unordered_set<std::string> plain_functions;
   std::array<std::pair<PhraseSet, PhraseSet>, std::size(opposites)> pairs;
 
   Lexicon() {
+    for (const std::string_view word : function_words) plain_functions.insert(without_accents(word));
     for (std::size_t i = 0; i < pairs.size(); ++i) {
       add_forms(pairs[i].first, opposites[i].left);
       add_forms(pairs[i].second, opposites[i].right);
@@ -145,60 +165,6 @@ struct Lexicon {
 const Lexicon& lexicon() {
   static const Lexicon loaded;
   return loaded;
-}
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-std::size_t digits_from(std::string_view text, std::size_t at) {
-  std::size_t count = 0;
-  while (at + count < text.size() && is_digit(text[at + count])) ++count;
-  return count;
-}
-
-// A minus sign, not the hyphen of "covid-19".
-bool has_minus(std::string_view text, std::size_t at) {
-  if (at == 0 || text[at - 1] != '-') return false;
-  return at == 1 || text[at - 2] == ' ' || text[at - 2] == '(';
-}
-
-// Reads one number and moves `at` behind it. Zeros are kept as written: version 3.10 is not version 3.1.
-std::string read_number(std::string_view text, std::size_t& at) {
-  std::string number = has_minus(text, at) ? "-" : "";
-  std::size_t count = digits_from(text, at);
-  const std::size_t leading = count;
-  number.append(text, at, count);
-  at += count;
-  while (at + 1 < text.size() && (text[at] == '.' || text[at] == ',') && is_digit(text[at + 1])) {
-    count = digits_from(text, at + 1);
-    const bool thousands = text[at] == ',' && count == 3 && leading <= 3;
-    if (!thousands) number += '.';
-    number.append(text, at + 1, count);
-    at += count + 1;
-  }
-  return number;
-}
-
-std::vector<std::string> find_numbers(std::string_view question, const Words& words) {
-  std::vector<std::string> numbers;
-  const std::string folded = fold(question);
-  for (std::size_t at = 0; at < folded.size();) {
-    if (is_digit(folded[at])) {
-      numbers.push_back(read_number(folded, at));
-    } else {
-      ++at;
-    }
-  }
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    for (const auto& [word, digits] : number_words) {
-      if (words[i] == word) numbers.emplace_back(digits);
-    }
-  }
-  std::ranges::sort(numbers);
-  const auto repeated = std::ranges::unique(numbers);
-  numbers.erase(repeated.begin(), repeated.end());
-  return numbers;
 }
 
 // "能不能" and "有没有" ask a yes-or-no question.
@@ -253,15 +219,137 @@ bool same_polarity(const GuardedQuestion& asked, const GuardedQuestion& stored) 
   });
 }
 
-constexpr Guard guards[] = {{"guard_number", same_numbers}, {"guard_negation", same_polarity}};
+bool contains(const std::vector<std::string>& sorted, std::string_view word) {
+  return std::ranges::binary_search(sorted, word);
+}
+
+// A question typed in one case may mean "eur" as EUR; it cannot mean "it" as IT.
+bool capitals_occur(const Identifiers& mine, const GuardedQuestion& other) {
+  return std::ranges::all_of(mine.capitals, [&](const std::string& word) {
+    if (contains(other.identifiers().capitals, word)) return true;
+    return other.identifiers().one_case && !lexicon().functions.contains(word) &&
+           std::ranges::find(other.words(), word) != other.words().end();
+  });
+}
+
+bool occurs_unquoted(const std::string& quotation, const GuardedQuestion& other) {
+  const Words words(quotation);
+  std::vector<std::string> phrase;
+  std::string joined;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    phrase.emplace_back(words[i]);
+    joined.append(i == 0 ? "" : " ").append(words[i]);
+  }
+  return joined == quotation && !std::ranges::search(other.words(), phrase).empty();
+}
+
+// Quotation marks may be left out, but not what they hold.
+bool quotations_occur(const Identifiers& mine, const GuardedQuestion& other) {
+  const std::vector<std::string>& theirs = other.identifiers().quotations;
+  return std::ranges::all_of(mine.quotations, [&](const std::string& quotation) {
+    return contains(theirs, quotation) || (theirs.empty() && occurs_unquoted(quotation, other));
+  });
+}
+
+bool same_identifiers(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  return asked.identifiers().codes == stored.identifiers().codes && capitals_occur(asked.identifiers(), stored) &&
+         capitals_occur(stored.identifiers(), asked) && quotations_occur(asked.identifiers(), stored) &&
+         quotations_occur(stored.identifiers(), asked);
+}
+
+// Of words with the same letters each side must hold the same spellings ("dừa", "dưa"), unless one side has none at
+// all. A question typed without any accents is compared by its letters alone.
+bool same_accents(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  if (!asked.accented() || !stored.accented()) return true;
+  auto mine = asked.spellings().begin();
+  auto theirs = stored.spellings().begin();
+  while (mine != asked.spellings().end() && theirs != stored.spellings().end()) {
+    if (mine->plain != theirs->plain) {
+      ++(mine->plain < theirs->plain ? mine : theirs);
+      continue;
+    }
+    const std::string& plain = mine->plain;
+    const auto other_letters = [&](const Spelling& spelling) { return spelling.plain != plain; };
+    const auto my_end = std::find_if(mine, asked.spellings().end(), other_letters);
+    const auto their_end = std::find_if(theirs, stored.spellings().end(), other_letters);
+    const bool i_have_more =
+        !std::ranges::includes(std::ranges::subrange(theirs, their_end), std::ranges::subrange(mine, my_end), {},
+                               &Spelling::marks, &Spelling::marks);
+    const bool they_have_more =
+        !std::ranges::includes(std::ranges::subrange(mine, my_end), std::ranges::subrange(theirs, their_end), {},
+                               &Spelling::marks, &Spelling::marks);
+    if (i_have_more && they_have_more) return false;
+    mine = my_end;
+    theirs = their_end;
+  }
+  return true;
+}
+
+// "from London to Paris" is not "from Paris to London".
+bool same_order(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  // "Did Ann see Bob" and "Was Ann seen by Bob" share their order and turn the roles round.
+  const auto says_by = [](const GuardedQuestion& question) {
+    return std::ranges::find(question.words(), "by") != question.words().end();
+  };
+  if (says_by(asked) != says_by(stored)) return false;
+  const bool plain = !asked.accented() || !stored.accented();
+  const std::vector<Placed>& theirs = stored.content(plain);
+  std::vector<std::pair<std::size_t, std::size_t>> places;
+  for (const Placed& mine : asked.content(plain)) {
+    const auto same = std::ranges::lower_bound(theirs, mine.word, {}, &Placed::word);
+    if (same != theirs.end() && same->word == mine.word) places.emplace_back(mine.place, same->place);
+  }
+  std::ranges::sort(places);
+  return std::ranges::is_sorted(places, {}, &std::pair<std::size_t, std::size_t>::second);
+}
+
+// The sharpest word first: it is the one that the client reads.
+constexpr Guard guards[] = {{"guard_number", same_numbers},
+                            {"guard_negation", same_polarity},
+                            {"guard_identifier", same_identifiers},
+                            {"guard_accent", same_accents},
+                            {"guard_order", same_order}};
+
+// Keeps the words that stand alone, sorted.
+void keep_single(std::vector<Placed>& words) {
+  std::ranges::sort(words, {}, &Placed::word);
+  std::vector<Placed> single;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const bool repeated =
+        (i > 0 && words[i - 1].word == words[i].word) || (i + 1 < words.size() && words[i + 1].word == words[i].word);
+    if (!repeated) single.push_back(words[i]);
+  }
+  words = std::move(single);
+}
 
 }  // namespace
 
-GuardedQuestion::GuardedQuestion(std::string_view question) {
+GuardedQuestion::GuardedQuestion(std::string_view question) : identifiers_(find_identifiers(question)) {
   const Words words(question);
   numbers_ = find_numbers(question, words);
   negations_ = count_negations(words);
   poles_ = find_poles(words);
+  const Lexicon& known = lexicon();
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words_.emplace_back(words[i]);
+    Spelling& spelling = spellings_.emplace_back(spell(word));
+    accented_ |= !spelling.marks.empty();
+    // "plan A" is a name, "a plan" is not; "what's" asks.
+    const bool named = contains(identifiers_.codes, word);
+    const bool contracted = word.find('\'') != word.npos;
+    if (named || (!contracted && !known.functions.contains(word))) content_.push_back({word, i});
+    if (named || (!contracted && !known.plain_functions.contains(spelling.plain))) {
+      plain_content_.push_back({spelling.plain, i});
+    }
+  }
+  const auto by_letters = [](const Spelling& a, const Spelling& b) {
+    return std::tie(a.plain, a.marks) < std::tie(b.plain, b.marks);
+  };
+  std::ranges::sort(spellings_, by_letters);
+  const auto repeated = std::ranges::unique(spellings_);
+  spellings_.erase(repeated.begin(), repeated.end());
+  keep_single(content_);
+  keep_single(plain_content_);
 }
 
 std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored) {

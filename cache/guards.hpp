@@ -2,6 +2,8 @@
 // differ and names itself when it does.
 #pragma once
 
+#include "cache/identifiers.hpp"
+#include "cache/spelling.hpp"
 #include "cache/words.hpp"
 
 #include <cstddef>
@@ -20,22 +22,43 @@ struct Poles {
   bool operator==(const Poles&) const = default;
 };
 
+// A word that a question holds once, and its place there.
+struct Placed {
+  std::string word;
+  std::size_t place = 0;
+};
+
 // What guards look at, taken out of a question once and compared with many candidates.
 class GuardedQuestion {
  public:
   explicit GuardedQuestion(std::string_view question);
 
-  // Canonical decimals, sorted, each once: "1,000.50" is "1000.5". Units do not count.
+  // As find_numbers gives them. Units do not count.
   const std::vector<std::string>& numbers() const { return numbers_; }
   // Negating words: "not", "n't", "without", "không", "不" …
   int negations() const { return negations_; }
   // The pairs of opposites that the question speaks of, by ascending pair.
   const std::vector<Poles>& poles() const { return poles_; }
+  const Identifiers& identifiers() const { return identifiers_; }
+  // Folded words in their order.
+  const std::vector<std::string>& words() const { return words_; }
+  // The spelling of each word, sorted by letters.
+  const std::vector<Spelling>& spellings() const { return spellings_; }
+  // Some word carries a mark: the question was typed with accents.
+  bool accented() const { return accented_; }
+  // Words that carry meaning and occur once, sorted by word; `plain`: compared without their marks.
+  const std::vector<Placed>& content(bool plain) const { return plain ? plain_content_ : content_; }
 
  private:
   std::vector<std::string> numbers_;
   int negations_ = 0;
   std::vector<Poles> poles_;
+  Identifiers identifiers_;
+  std::vector<std::string> words_;
+  std::vector<Spelling> spellings_;
+  bool accented_ = false;
+  std::vector<Placed> content_;
+  std::vector<Placed> plain_content_;
 };
 
 // A guard says whether two questions can still mean the same.

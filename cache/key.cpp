@@ -69,7 +69,9 @@ void write_shape(CanonicalWriter& out, const rag::Prompt& prompt) {
 
 void write_partition(CanonicalWriter& out, const CacheRequest& request) {
   const rag::Prompt& prompt = *request.prompt;
-  out.field("kvasir.partition.1").field(request.tenant).field(request.user).field(request.model);
+  out.field("kvasir.partition.2").field(request.tenant);
+  // Whatever the user is called, an entry of theirs never meets one of the whole tenant.
+  out.number(request.user.empty() ? 0 : 1).field(request.user).field(request.model);
   out.field(prompt.system_identity()).field(prompt.history_identity()).field(prompt.documents.identity());
   write_shape(out, prompt);
   out.field(request.tools).field(request.response_format).field(request.logit_bias).field(request.extra);
@@ -94,6 +96,9 @@ std::string_view refusal(const CacheRequest& request, std::string_view question)
 // still have one vector. 512 bytes of English, Vietnamese or Chinese stay below that.
 constexpr std::size_t longest_embedded_question = 512;
 
+// An entry holds these bytes and the question again; a document pasted into a question is not asked twice.
+constexpr std::size_t longest_canonical_request = std::size_t{64} * 1024;
+
 }  // namespace
 
 CacheKey make_key(const CacheRequest& request) {
@@ -115,6 +120,7 @@ CacheKey make_key(const CacheRequest& request) {
   canonical.field(question);
   key.canonical = canonical.take();
   key.exact = rag::ContentId::of(key.canonical);
+  if (key.not_cacheable.empty() && key.canonical.size() > longest_canonical_request) key.not_cacheable = "too_large";
   return key;
 }
 

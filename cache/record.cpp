@@ -1,6 +1,7 @@
 #include "cache/record.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace kvasir::cache {
@@ -10,11 +11,20 @@ bool was_cut(const Answer& answer) {
   return std::ranges::any_of(answer.choices, [](const AnswerChoice& c) { return c.finish_reason == "length"; });
 }
 
-// An answer that ended by itself fits into every limit above its length; one that was cut fits into its own limit.
-bool fits_limit(const Record& record, int max_tokens) {
-  const Entry& entry = record.entry;
-  if (record.cut) return entry.key.max_tokens == max_tokens;
+// An answer that ended by itself fits into every limit above its length; one that was cut fits into its own limit, and
+// so does one whose length nobody told.
+bool fits_limit(const Entry& entry, bool cut, int max_tokens) {
+  const bool own_limit = entry.key.max_tokens == max_tokens;
+  if (cut) return own_limit;
+  if (entry.answer.completion_tokens <= 0) return own_limit || max_tokens == 0;
   return max_tokens == 0 || entry.answer.completion_tokens <= max_tokens;
+}
+
+// A client may send any age: it is compared in whole seconds, which cannot overflow, and then by the rest.
+bool is_older(const Entry& entry, std::chrono::seconds max_age, Clock::time_point now) {
+  const Clock::duration age = now - entry.created;
+  const auto whole = std::chrono::floor<std::chrono::seconds>(age);
+  return whole == max_age ? age > whole : whole > max_age;
 }
 
 }  // namespace
@@ -24,10 +34,25 @@ Record::Record(Entry stored) : cut(was_cut(stored.answer)), entry(std::move(stor
 std::string_view objection(const Record& record, const Admission& request) {
   const Entry& entry = record.entry;
   if (entry.expires <= request.now) return "expired";
-  if (request.limits.max_age && entry.created + *request.limits.max_age < request.now) return "max_age";
-  if (!fits_limit(record, request.key.max_tokens)) return "max_tokens";
+  if (request.limits.max_age && is_older(entry, *request.limits.max_age, request.now)) return "max_age";
+  if (!fits_limit(entry, record.cut, request.key.max_tokens)) return "max_tokens";
   if (request.key.top_logprobs >= 0 && request.key.top_logprobs != entry.key.top_logprobs) return "logprobs";
   return {};
+}
+
+std::size_t bytes_of(const Answer& answer) {
+  std::size_t bytes = answer.model.size() + answer.system_fingerprint.size();
+  for (const AnswerChoice& choice : answer.choices) {
+    bytes += choice.content.size() + choice.refusal.size() + choice.finish_reason.size() + choice.logprobs.size();
+  }
+  return bytes;
+}
+
+std::size_t bytes_of(const Entry& entry) {
+  std::size_t bytes = bytes_of(entry.answer) + entry.key.canonical.size() + entry.key.question.size();
+  for (const std::string& document : entry.key.documents) bytes += document.size();
+  for (const std::string& tag : entry.tags) bytes += tag.size();
+  return bytes;
 }
 
 bool is_complete(const CacheKey& key, const Answer& answer) {
@@ -39,7 +64,11 @@ bool is_complete(const CacheKey& key, const Answer& answer) {
 bool replaces(const Entry& newer, const Entry& older) {
   if (older.key.top_logprobs >= 0 && newer.key.top_logprobs != older.key.top_logprobs) return false;
   if (was_cut(older.answer)) return was_cut(newer.answer) && newer.key.max_tokens == older.key.max_tokens;
-  return !was_cut(newer.answer) && newer.answer.completion_tokens <= older.answer.completion_tokens;
+  if (was_cut(newer.answer)) return false;
+  const int length = newer.answer.completion_tokens;
+  // One of unknown length serves its own limit and none.
+  if (older.answer.completion_tokens <= 0) return fits_limit(newer, false, older.key.max_tokens);
+  return length > 0 && length <= older.answer.completion_tokens;
 }
 
 }  // namespace kvasir::cache

@@ -43,6 +43,10 @@ struct Admission {
 // Empty: the entry may answer the request. Else the reason: "expired", "max_age", "max_tokens", "logprobs".
 std::string_view objection(const Record& record, const Admission& request);
 
+// About what it takes in memory.
+std::size_t bytes_of(const Answer& answer);
+std::size_t bytes_of(const Entry& entry);
+
 // False for an answer that must not be served again: cut by something else than the caller's own limit, filtered, a
 // tool call, or no answer at all.
 bool is_complete(const CacheKey& key, const Answer& answer);

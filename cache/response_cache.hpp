@@ -53,7 +53,7 @@ struct CacheKey {
   std::string model;
   int max_tokens = 0;
   int top_logprobs = -1;
-  // Empty if cacheable, else the reason word: "tools", "temperature", "no_question" …
+  // Empty if cacheable, else the reason word: "tools", "temperature", "no_question", "too_large" …
   std::string_view not_cacheable;
   // False when only the exact tier may answer (no standalone question, a follow-up turn).
   bool semantic = true;
@@ -74,7 +74,7 @@ struct Answer {
   std::string model;  // as named in the answer's body
   std::vector<AnswerChoice> choices;
   int prompt_tokens = 0;
-  int completion_tokens = 0;
+  int completion_tokens = 0;  // 0: the upstream did not say
   std::string system_fingerprint;
 };
 
@@ -131,6 +131,9 @@ struct CacheStats {
   std::uint64_t expired = 0;
   std::uint64_t evicted = 0;
   std::uint64_t invalidated = 0;
+  // Removals that the disk refused: in force in memory, and tried again before anything else is written. Until this is
+  // 0 again, what was removed could come back after a crash.
+  std::uint64_t removals_owed = 0;
   std::uint64_t corrupt = 0;  // rows dropped at load because their checksum was wrong
 };
 
@@ -154,14 +157,16 @@ class ResponseCache {
   virtual std::string new_entry_id() = 0;
   // Stores an answer. `vector` may be empty (exact tier only). `done(true)` is called, on the store's thread, once a
   // killed process would not lose it any more; `done(false)` if it could not be stored or was invalidated meanwhile.
-  // Only answers that ended by themselves, or were cut by the caller's own max_tokens, are kept, and only with a `ttl`
-  // above 0. A newer answer replaces those of the same exact key that it can stand for.
+  // Only answers of at most 256 KiB that ended by themselves, or were cut by the caller's own max_tokens, are kept, and
+  // only with a `ttl` above 0. While the store lags too far behind, nothing is kept and done(false) is called within
+  // this call. A newer answer replaces those of the same exact key that it can stand for.
   // `generation` is what generation() said before the answer was computed: an invalidation in between wins.
   virtual void store(std::string id, CacheKey key, Answer answer, std::vector<float> vector, std::chrono::seconds ttl,
                      std::vector<std::string> tags, std::uint64_t generation, std::function<void(bool)> done) = 0;
   virtual std::uint64_t generation() const = 0;
 
-  // Gone from memory, index and store when these return; not to be called from a `done`. Counts answers removed.
+  // Gone from memory, index and store when these return (a disk that refuses: stats().removals_owed); not to be called
+  // from a `done`. Counts answers removed.
   virtual std::uint64_t invalidate(const Invalidation& what) = 0;
   virtual bool erase(const std::string& entry_id) = 0;
 

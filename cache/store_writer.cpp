@@ -1,5 +1,7 @@
 #include "cache/store_writer.hpp"
 
+#include "cache/record.hpp"
+
 #include <utility>
 
 namespace kvasir::cache {
@@ -9,14 +11,22 @@ bool is_removal(const StoreOperation& operation) {
   return std::holds_alternative<StoredRemoval>(operation.what);
 }
 
+// What an answer that is to be written holds in memory.
+StoreWriter::Limits room_for(const StoreOperation& operation) {
+  const auto* stored = std::get_if<StoredEntry>(&operation.what);
+  if (stored == nullptr) return {0, 0};
+  return {1, bytes_of(stored->entry) + stored->vector.size() * sizeof(float)};
+}
+
 }  // namespace
 
 StoreWriter::StoreWriter(std::unique_ptr<Store> store, std::chrono::milliseconds period,
-                         std::function<bool()> housekeeping)
+                         std::function<bool()> housekeeping, Limits limits)
     : store_(std::move(store)),
       period_(period),
       housekeeping_(std::move(housekeeping)),
       next_housekeeping_(std::chrono::steady_clock::now() + period),
+      limits_(limits),
       thread_([this] { run(); }) {}
 
 StoreWriter::~StoreWriter() {
@@ -29,11 +39,26 @@ StoreWriter::~StoreWriter() {
 }
 
 void StoreWriter::enqueue(Job job) {
+  bool accepted = false;
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(job));
+    accepted = take_room(job.operation);
+    if (accepted) queue_.push_back(std::move(job));
   }
-  wake_.notify_one();
+  if (accepted) {
+    wake_.notify_one();
+  } else if (job.done) {
+    job.done(false, job.operation);
+  }
+}
+
+bool StoreWriter::take_room(const StoreOperation& operation) {
+  const Limits room = room_for(operation);
+  if (room.answers == 0) return true;
+  if (held_.answers + room.answers > limits_.answers || held_.bytes + room.bytes > limits_.bytes) return false;
+  held_.answers += room.answers;
+  held_.bytes += room.bytes;
+  return true;
 }
 
 void StoreWriter::run() {
@@ -56,6 +81,12 @@ std::vector<StoreWriter::Job> StoreWriter::wait_for_jobs() {
 }
 
 void StoreWriter::write(std::vector<Job> jobs) {
+  Limits written{0, 0};
+  for (const Job& job : jobs) {
+    const Limits room = room_for(job.operation);
+    written.answers += room.answers;
+    written.bytes += room.bytes;
+  }
   std::vector<bool> wanted;
   std::vector<const StoreOperation*> operations;
   for (const StoreOperation& removal : owed_) operations.push_back(&removal);
@@ -65,8 +96,16 @@ void StoreWriter::write(std::vector<Job> jobs) {
   }
   const bool stored = operations.empty() || store_->apply(operations);
   if (stored) owed_.clear();
+  {
+    const std::lock_guard lock(mutex_);
+    held_.answers -= written.answers;
+    held_.bytes -= written.bytes;
+  }
+  for (std::size_t i = 0; !stored && i < jobs.size(); ++i) {
+    if (wanted[i] && is_removal(jobs[i].operation)) owed_.push_back(jobs[i].operation);
+  }
+  removals_owed_.store(owed_.size(), std::memory_order_relaxed);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (!stored && is_removal(jobs[i].operation)) owed_.push_back(jobs[i].operation);
     if (jobs[i].done) jobs[i].done(stored && wanted[i], jobs[i].operation);
   }
 }

@@ -14,6 +14,8 @@ constexpr std::size_t swept_at_once = 256;  // entries; a look-up that meets a s
 constexpr std::chrono::milliseconds sweep_period{1000};
 constexpr std::chrono::seconds longest_ttl{10LL * 365 * 24 * 3600};
 
+constexpr std::size_t largest_answer = std::size_t{256} * 1024;  // bytes
+
 void count(std::atomic<std::uint64_t>& counter, std::uint64_t more = 1) {
   counter.fetch_add(more, std::memory_order_relaxed);
 }
@@ -60,7 +62,8 @@ bool StoredCache::load(std::unique_ptr<Store> store, std::string& error) {
       error);
   if (!error.empty()) return false;
   count(counters_.corrupt, corrupt);
-  writer_ = std::make_unique<StoreWriter>(std::move(store), sweep_period, [this] { return sweep(); });
+  writer_ = std::make_unique<StoreWriter>(
+      std::move(store), sweep_period, [this] { return sweep(); }, StoreWriter::Limits{});
   forget(std::move(dead));
   return true;
 }
@@ -96,7 +99,8 @@ Decision StoredCache::find_semantic(const CacheKey& key, std::span<const float> 
 }
 
 bool StoredCache::may_be_kept(const CacheKey& key, const Answer& answer, std::chrono::seconds ttl) const {
-  return key.not_cacheable.empty() && is_complete(key, answer) && ttl.count() > 0 && settings_.max_entries > 0;
+  return key.not_cacheable.empty() && is_complete(key, answer) && ttl.count() > 0 && settings_.max_entries > 0 &&
+         bytes_of(answer) <= largest_answer;
 }
 
 std::string StoredCache::new_entry_id() {
@@ -279,6 +283,7 @@ CacheStats StoredCache::stats() const {
   stats.evicted = counters_.evicted.load(std::memory_order_relaxed);
   stats.invalidated = counters_.invalidated.load(std::memory_order_relaxed);
   stats.corrupt = counters_.corrupt.load(std::memory_order_relaxed);
+  stats.removals_owed = writer_->removals_owed();
   return stats;
 }
 

@@ -41,6 +41,15 @@ UChar32 code_point_at(std::string_view text, std::size_t at, std::size_t& next) 
   return c;
 }
 
+std::u32string code_points(std::string_view text) {
+  std::u32string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0, next = 0; at < text.size(); at = next) {
+    out += static_cast<char32_t>(code_point_at(text, at, next));
+  }
+  return out;
+}
+
 bool starts_with_word(std::string_view text) {
   std::size_t next = 0;
   return !text.empty() && is_word(code_point_at(text, 0, next));
@@ -78,6 +87,30 @@ std::string without_accents(std::string_view text) {
     } else if ((U_MASK(u_charType(c)) & U_GC_M_MASK) == 0) {
       out.append(decomposed, at, next - at);
     }
+  }
+  return out;
+}
+
+std::u32string compose(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* form = icu::Normalizer2::getNFKCInstance(status);
+  return code_points(normalise(form, text, status));
+}
+
+std::u32string decompose(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* form = icu::Normalizer2::getNFDInstance(status);
+  return code_points(normalise(form, text, status));
+}
+
+std::string to_utf8(std::u32string_view code_points) {
+  std::string out;
+  out.reserve(code_points.size());
+  for (const char32_t c : code_points) {
+    char bytes[U8_MAX_LENGTH];
+    std::int32_t length = 0;
+    U8_APPEND_UNSAFE(bytes, length, c);
+    out.append(bytes, static_cast<std::size_t>(length));
   }
   return out;
 }

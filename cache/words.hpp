@@ -16,6 +16,11 @@ std::string fold(std::string_view text);
 // Removes accents: "giá vàng" becomes "gia vang", as many people type Vietnamese.
 std::string without_accents(std::string_view text);
 
+// Code points of the text in NFKC, its case kept, and in NFD; invalid UTF-8 becomes U+FFFD.
+std::u32string compose(std::string_view text);
+std::u32string decompose(std::string_view text);
+std::string to_utf8(std::u32string_view code_points);
+
 // Folded text cut into words: runs of letters, digits and inner apostrophes; each Han character is a word of its own.
 class Words {
  public:

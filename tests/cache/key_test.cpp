@@ -97,6 +97,18 @@ TEST(Key, ValuesCannotSlideFromOneFieldIntoTheNext) {
   EXPECT_NE(one.key().partition, other.key().partition);
 }
 
+TEST(Key, AUserNeverMeetsTheTenantWhateverTheyAreCalled) {
+  const CacheKey everybody = Asked().key();
+  // A name made of the very bytes that follow an empty one.
+  for (const std::string& name : {std::string(1, '\0'), std::string(8, '\0'), std::string("smollm2"),
+                                  std::string("\x07\0\0\0\0\0\0\0smollm2", 15)}) {
+    Asked asked;
+    asked.request.user = name;
+    EXPECT_NE(asked.key().partition, everybody.partition);
+    EXPECT_NE(asked.key().canonical, everybody.canonical);
+  }
+}
+
 TEST(Key, TheOrderOfDocumentsDoesNotCount) {
   Asked one;
   one.documents = {{"d1", "first", "", "", ""}, {"d2", "second", "", "", ""}};
@@ -140,6 +152,15 @@ TEST(Key, WhatMayNotBeCachedSaysWhy) {
   EXPECT_EQ(Asked("  \n").key().not_cacheable, "no_question");
   EXPECT_EQ(Asked("What is in my inbox?").key().not_cacheable, "personal");
   EXPECT_EQ(Asked("giá vàng hôm nay").key().not_cacheable, "realtime");
+}
+
+TEST(Key, ARequestAbove64KiBIsNotCached) {
+  constexpr std::size_t most = std::size_t{64} << 10;
+  EXPECT_EQ(Asked(std::string(most, 'x')).key().not_cacheable, "too_large");
+  EXPECT_EQ(Asked(std::string(most - 1024, 'x')).key().not_cacheable, "");
+  Asked asked;
+  asked.system = std::string(most, 'x');
+  EXPECT_EQ(asked.key().not_cacheable, "") << "a system prompt is kept as its hash";
 }
 
 TEST(Key, APersonalQuestionMayBeKeptForItsUserAlone) {

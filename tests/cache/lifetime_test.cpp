@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -72,6 +73,17 @@ TEST_F(Lifetime, MaxAgeRefusesWhatIsOlder) {
   const LookupLimits old{.max_age = seconds(30)};
   EXPECT_EQ(cache_->find_exact(Asked().key(), old).reason, "hit");
   EXPECT_EQ(cache_->find_semantic(Asked().key(), at_angle(0), old).reason, "hit");
+}
+
+TEST_F(Lifetime, AnyMaxAgeCanBeAsked) {
+  open();
+  ASSERT_TRUE(store(*cache_, Asked().key(), answer("a")));
+  now_ += 1;
+  const auto reason_for = [&](seconds age) { return cache_->find_exact(Asked().key(), {.max_age = age}).reason; };
+  EXPECT_EQ(reason_for(seconds::max()), "hit");
+  EXPECT_EQ(reason_for(seconds(1)), "hit");
+  EXPECT_EQ(reason_for(seconds(0)), "max_age");
+  EXPECT_EQ(reason_for(seconds::min()), "max_age");
 }
 
 TEST_F(Lifetime, ALifeWithoutEndDoesNotOverflow) {
@@ -145,9 +157,61 @@ TEST_F(Lifetime, ARemovalThatTheStoreRefusedIsMadeUpForBeforeAnythingElseIsWritt
   EXPECT_EQ(cache_->invalidate({.documents = {"d1"}}), 1U);
   EXPECT_FALSE(cache_->find_exact(asked.key(), {}).entry);
   EXPECT_EQ(removals, 0);
+  EXPECT_EQ(cache_->stats().removals_owed, 1U);
   broken = false;
   ASSERT_TRUE(store(*cache_, Asked().key(), answer("b"), {.generation = cache_->generation()}));
   EXPECT_EQ(removals, 1);
+  EXPECT_EQ(cache_->stats().removals_owed, 0U);
+  cache_.reset();
+}
+
+// A store whose disk hangs until the test lets it go.
+class HangingStore final : public Store {
+ public:
+  explicit HangingStore(std::shared_future<void> release) : release_(std::move(release)) {}
+  std::uint64_t load(const std::function<void(StoredEntry)>& /*each*/, std::string& /*error*/) override { return 0; }
+  bool apply(std::span<const StoreOperation* const> /*operations*/) override {
+    release_.wait();
+    return true;
+  }
+
+ private:
+  std::shared_future<void> release_;
+};
+
+TEST_F(Lifetime, WhileTheStoreHangsAnswersBeyondItsRoomAreRefusedAtOnceAndCounted) {
+  constexpr int room = 4096;
+  std::promise<void> release;
+  open(std::make_unique<HangingStore>(release.get_future().share()));
+  std::atomic<int> refused{0};
+  std::atomic<int> stored{0};
+  const CacheKey key = Asked().key();
+  for (int i = 0; i < room + 3; ++i) {
+    cache_->store(cache_->new_entry_id(), key, answer("a"), {}, seconds(60), {}, cache_->generation(),
+                  [&](bool kept) { ++(kept ? stored : refused); });
+  }
+  EXPECT_EQ(refused, 3);
+  EXPECT_EQ(stored, 0);
+  EXPECT_EQ(cache_->stats().store_failures, 3U);
+  release.set_value();
+  cache_->erase("none");  // returns when everything before it is written
+  EXPECT_TRUE(store(*cache_, Asked("later").key(), answer("b"), {.generation = cache_->generation()}));
+  EXPECT_EQ(stored, room);
+  cache_.reset();
+}
+
+TEST_F(Lifetime, WhileTheStoreHangsLargeAnswersAreBoundedByTheirBytes) {
+  std::promise<void> release;
+  open(std::make_unique<HangingStore>(release.get_future().share()));
+  std::atomic<int> refused{0};
+  const CacheKey key = Asked().key();
+  const Answer large = answer(std::string(std::size_t{250} << 10, 'x'));
+  for (int i = 0; i < 300; ++i) {
+    cache_->store(cache_->new_entry_id(), key, large, {}, seconds(60), {}, 0, [&](bool kept) { refused += !kept; });
+  }
+  EXPECT_GT(refused, 30);
+  EXPECT_LT(refused, 50);
+  release.set_value();
   cache_.reset();
 }
 

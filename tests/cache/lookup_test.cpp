@@ -69,6 +69,29 @@ TEST(ExactLookup, AnAnswerThatWasCutServesItsOwnLimitOnly) {
   EXPECT_EQ(reason_under(0), "max_tokens");
 }
 
+TEST(ExactLookup, AnAnswerOfUnknownLengthServesNoLimitButItsOwn) {
+  const auto cache = open_cache(in_memory());
+  Asked asked;
+  asked.request.max_tokens = 100;
+  ASSERT_TRUE(store(*cache, asked.key(), answer("of unknown length", "stop", 0)));
+  const auto found_under = [&](int limit) {
+    asked.request.max_tokens = limit;
+    return text_of(cache->find_exact(asked.key(), {}));
+  };
+  EXPECT_EQ(found_under(0), "of unknown length");
+  EXPECT_EQ(found_under(100), "of unknown length");
+  EXPECT_EQ(found_under(99), "");
+  EXPECT_EQ(found_under(1000), "");
+
+  asked.request.max_tokens = 50;
+  ASSERT_TRUE(store(*cache, asked.key(), answer("thirty tokens", "stop", 30)));
+  EXPECT_EQ(found_under(99), "thirty tokens");
+  asked.request.max_tokens = 10;
+  ASSERT_TRUE(store(*cache, asked.key(), answer("unknown again", "stop", 0)));
+  EXPECT_EQ(found_under(10), "unknown again");
+  EXPECT_EQ(found_under(99), "thirty tokens") << "one of unknown length cannot stand for it";
+}
+
 TEST(ExactLookup, CutAndWholeAnswersOfOneQuestionLiveSideBySide) {
   const auto cache = open_cache(in_memory());
   Asked asked;
@@ -244,6 +267,14 @@ TEST(Store, KeepsNoAnswerThatIsNotWhole) {
   EXPECT_FALSE(store(*cache, Asked().key(), answer("no time"), {.ttl = std::chrono::seconds(0)}));
   EXPECT_EQ(cache->stats().entries, 0U);
   EXPECT_EQ(cache->stats().store_failures, 0U);
+}
+
+TEST(Store, KeepsNoAnswerAbove256KiB) {
+  const auto cache = open_cache(in_memory());
+  constexpr std::size_t most = std::size_t{256} << 10;
+  EXPECT_FALSE(store(*cache, Asked().key(), answer(std::string(most, 'x'))));
+  EXPECT_EQ(cache->stats().entries, 0U);
+  EXPECT_TRUE(store(*cache, Asked().key(), answer(std::string(most - 100, 'x'))));
 }
 
 TEST(Stats, CountEachRequestOnce) {

@@ -147,6 +147,23 @@ TEST_F(MiniLm, CutsATextAtItsLimit) {
   EXPECT_EQ(embed_one(embedder(), text), embed_one(embedder(), text + "more words that are past the limit"));
 }
 
+TEST_F(MiniLm, SaysWhetherItSeesAllOfAText) {
+  EXPECT_TRUE(embedder().sees_all("How do I reset my password?"));
+  EXPECT_TRUE(embedder().sees_all("Làm thế nào để đặt lại mật khẩu?"));
+  EXPECT_TRUE(embedder().sees_all(""));
+}
+
+TEST_F(MiniLm, DoesNotSeeCharactersThatItsVocabularyLacks) {
+  EXPECT_FALSE(embedder().sees_all("我怎么重置密码？"));
+  EXPECT_FALSE(embedder().sees_all("How do I write 吗?"));
+}
+
+TEST_F(MiniLm, DoesNotSeeWhatMayHaveBeenCut) {
+  EXPECT_FALSE(embedder().sees_all(std::string(512, '?')));
+  EXPECT_FALSE(embedder().sees_all(std::string(254, '?'))) << "it fills the limit";
+  EXPECT_TRUE(embedder().sees_all(std::string(253, '?')));
+}
+
 TEST_F(MiniLm, GivesNothingForNoTexts) {
   EXPECT_TRUE(embedder().embed({}).empty());
 }
