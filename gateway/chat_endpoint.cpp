@@ -62,7 +62,7 @@ Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestR
   turn.outcome = co_await service_->answer(std::move(call), exchange.executor());
   record.tier = turn.outcome.tier;
   record.reason = turn.outcome.reason;
-  record.entry = turn.outcome.entry_id;
+  record.model = turn.request->model;
   if (turn.outcome.error) {
     co_await fail(turn, *turn.outcome.error);
   } else if (turn.outcome.entry) {
@@ -100,14 +100,17 @@ Task<void> ChatEndpoint::replay(Turn& turn) {
   HttpResponse response;
   response.headers.reserve(256);
   append_cache_headers(response.headers, turn.outcome, true);
+  turn.record->entry = turn.outcome.entry_id;
+  Delivery delivery = new_delivery(true);
+  delivery.logprobs = turn.request->logprobs;
   if (turn.request->stream) {
-    const ChunkWriter writer(new_delivery(true), answer.model, answer.system_fingerprint, turn.request->include_usage);
+    const ChunkWriter writer(delivery, answer.model, answer.system_fingerprint, turn.request->include_usage);
     writer.replay(response.body, answer, nullptr);
     response.body += kStreamEnd;
     response.content_type = kEventStream;
     append_header(response.headers, "cache-control", "no-cache");
   } else {
-    append_completion(response.body, new_delivery(true), answer);
+    append_completion(response.body, delivery, answer);
   }
   note_usage(turn, answer, nullptr);
   turn.first_byte();

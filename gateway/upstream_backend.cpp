@@ -86,6 +86,12 @@ UpstreamBackend::UpstreamBackend(UpstreamSettings settings, UpstreamUrl url)
   tls_.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, ignored);
 }
 
+// Documents are written into the messages' text; parts that are not text cannot be written anew.
+std::optional<ApiError> UpstreamBackend::check(const ChatRequest& request) const {
+  if (request.documents.empty() || request.text_only) return std::nullopt;
+  return ApiError::invalid("'documents' cannot be combined with messages that are more than plain text.", "documents");
+}
+
 void UpstreamBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) {
   auto shared = std::make_shared<Call>(Call{std::move(call), flight, executor, nullptr, false});
   flight->on_cancel([shared] {

@@ -18,7 +18,8 @@ class UpstreamBackend final : public Backend {
   static std::unique_ptr<UpstreamBackend> make(const std::string& name, const UpstreamSettings& settings,
                                                std::string& error);
 
-  std::optional<ApiError> check(const ChatRequest&) const override { return std::nullopt; }
+  std::optional<ApiError> check(const ChatRequest& request) const override;
+  bool keeps_shape() const override { return true; }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
   void close() override;
 

@@ -154,7 +154,8 @@ class FirstLetterEmbedder final : public embed::Embedder {
  public:
   const std::string& identity() const override { return identity_; }
   int dimension() const override { return 26; }
-  bool sees_all(std::string_view) const override { return true; }
+  // Nothing but '~' is unknown.
+  bool sees_all(std::string_view text) const override { return text.find('~') == std::string_view::npos; }
   std::vector<float> embed(std::span<const std::string_view> texts) override {
     std::vector<float> rows;
     for (const auto text : texts) {
