@@ -110,7 +110,21 @@ void AdminHandler::stop() {
   worker_.reset();
 }
 
+// A web page that a browser on this machine shows must not reach the admin API, whatever names it gives this machine.
+std::optional<HttpResponse> AdminHandler::refuse_early(const HttpRequest& head) {
+  const auto address = ListenAddress::parse(
+      head.host.ends_with(']') || head.host.find(':') == std::string::npos ? head.host + ":80" : head.host);
+  const bool here = head.host.empty() || (address && address->loopback());
+  if (here && (head.origin.empty() || head.origin == "http://" + head.host)) return std::nullopt;
+  return error_response(
+      {403, "The admin API answers local requests only.", "invalid_request_error", "", "not_local", 0});
+}
+
 Task<void> AdminHandler::handle(HttpExchange& exchange) {
+  if (auto refusal = refuse_early(exchange.request())) {
+    co_await exchange.send(std::move(*refusal));
+    co_return;
+  }
   HttpResponse response;
   const HttpRequest& request = exchange.request();
   auto work = [this, &request, &response](auto handler) {

@@ -20,6 +20,7 @@ class AdminHandler final : public HttpHandler {
   void stop();
 
   Task<void> handle(HttpExchange& exchange) override;
+  std::optional<HttpResponse> refuse_early(const HttpRequest& head) override;
 
  private:
   HttpResponse answer(const HttpRequest& request);

@@ -117,6 +117,10 @@ std::string_view ChatService::why_bypass(const Lookup& lookup) const {
   return lookup.key.not_cacheable;
 }
 
+bool ChatService::keeps(const Lookup& lookup) const {
+  return lookup.call.request->cache_ttl.value_or(settings_.ttl).count() > 0;
+}
+
 Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   ChatOutcome outcome;
   const ModelTable::Model* model = models_->find(call.request->model);
@@ -197,7 +201,7 @@ bool ChatService::serve(cache::Decision decision, CacheTier tier, ChatOutcome& o
 }
 
 void ChatService::join_or_start(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor) {
-  lookup->entry_id = cache_->new_entry_id();
+  if (keeps(*lookup)) lookup->entry_id = cache_->new_entry_id();
   auto place = flights_.join_or_lead(lookup->flight_key(), executor, lookup->entry_id, storing(lookup));
   outcome.client = std::move(place.client);
   outcome.entry_id = place.flight->entry_id();
@@ -223,7 +227,7 @@ void ChatService::join_or_start(std::shared_ptr<Lookup> lookup, ChatOutcome& out
 }
 
 void ChatService::start_alone(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor, bool store) {
-  if (store) outcome.entry_id = lookup->entry_id = cache_->new_entry_id();
+  if (store && keeps(*lookup)) outcome.entry_id = lookup->entry_id = cache_->new_entry_id();
   auto on_finished = store ? storing(lookup) : std::function<void(Flight&)>{};
   auto flight = std::make_shared<Flight>(lookup->entry_id, std::move(on_finished), nullptr);
   outcome.client = flight->join(executor);
@@ -239,11 +243,15 @@ void ChatService::compute(std::shared_ptr<Lookup> lookup, const std::shared_ptr<
 std::function<void(Flight&)> ChatService::storing(const std::shared_ptr<Lookup>& lookup) const {
   return [this, lookup](Flight& flight) {
     const ChatRequest& request = *lookup->call.request;
-    if (!worth_storing(flight.result(), request.max_tokens)) return flight.settle(false);
+    if (lookup->entry_id.empty() || !worth_storing(flight.result(), request.max_tokens)) return flight.settle(Kept::no);
     const auto ttl = request.cache_ttl.value_or(settings_.ttl);
     cache_->store(lookup->entry_id, std::move(lookup->key), flight.result().answer, std::move(lookup->vector), ttl,
                   request.cache_tags, lookup->generation,
-                  [flight = flight.shared_from_this()](bool stored) { flight->settle(stored); });
+                  [this, generation = lookup->generation, flight = flight.shared_from_this()](bool stored) {
+                    // An invalidation meanwhile is no failure: the entry went as it would have gone a moment later.
+                    const bool failed = !stored && cache_->generation() == generation;
+                    flight->settle(stored ? Kept::yes : failed ? Kept::failed : Kept::no);
+                  });
   };
 }
 

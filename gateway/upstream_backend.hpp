@@ -5,6 +5,7 @@
 #include "gateway/settings.hpp"
 #include "gateway/upstream_connection.hpp"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -42,7 +43,7 @@ class UpstreamBackend final : public Backend {
   asio::ssl::context tls_;
   std::mutex mutex_;
   std::map<asio::execution_context*, std::vector<std::unique_ptr<UpstreamConnection>>> idle_;
-  bool closed_ = false;
+  std::shared_ptr<std::atomic<bool>> closed_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace kvasir::gateway

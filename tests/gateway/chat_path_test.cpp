@@ -231,6 +231,46 @@ TEST(ChatPath, does_not_wait_for_ever_for_a_store_that_hangs) {
   EXPECT_FALSE(response.headers.contains("x-kvasir-cache-entry"));
 }
 
+TEST(ChatPath, breaks_a_stream_whose_promised_entry_could_not_be_stored) {
+  TestGateway gateway;
+  gateway.cache().fail();
+  TestClient client(gateway.port());
+  client.post(kChat, chat("Tell", R"(,"stream":true)"));
+  const auto call = gateway.engine->call(0);
+  call.listener->started(10, 0);
+  call.listener->delta("begun", {});
+  EXPECT_THAT(client.read_until("begun"), HasSubstr("x-kvasir-cache-entry"));
+  call.listener->finished({});
+  const std::string rest = client.read_until("[DONE]");
+  EXPECT_THAT(rest, HasSubstr(R"("code":"not_stored")"));
+  EXPECT_THAT(rest, Not(HasSubstr("[DONE]")));
+  EXPECT_TRUE(client.was_reset());
+}
+
+TEST(ChatPath, ends_a_stream_cleanly_that_promised_nothing) {
+  TestGateway gateway;
+  gateway.cache().fail();
+  always(gateway, {"x"});
+  const TestResponse response = ask(gateway, chat("Tell", R"(,"stream":true)"), "Cache-Control: no-store\r\n");
+  EXPECT_FALSE(response.headers.contains("x-kvasir-cache-entry"));
+  EXPECT_THAT(response.body, HasSubstr("[DONE]"));
+}
+
+TEST(ChatPath, charges_who_hangs_up) {
+  // SHA-256 of "abc"; a minute holds fewer tokens than one question.
+  TestGateway gateway({{"a", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "a", 0, 10}});
+  const std::string key = "Authorization: Bearer abc\r\n";
+  TestClient client(gateway.port());
+  client.post(kChat, chat("Tell me everything that there is to know about everything"), key);
+  const auto call = gateway.engine->call(0);
+  client.hang_up();
+  ASSERT_TRUE(gateway.engine->wait_for_cancel(call.id));
+  always(gateway, {"x"});
+  int status = 200;
+  for (int i = 0; i < 100 && status == 200; ++i) status = ask(gateway, chat("A"), key).status;
+  EXPECT_EQ(status, 429);
+}
+
 TEST(ChatPath, gives_an_error_to_all_who_wait_and_keeps_nothing) {
   TestGateway gateway;
   TestClient one(gateway.port());
