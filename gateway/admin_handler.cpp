@@ -62,7 +62,8 @@ std::size_t query_number(std::string_view query, std::string_view name, std::siz
   return otherwise;
 }
 
-Result<cache::Invalidation> read_invalidation(const std::string& body) {
+// A list that is there but empty selects nothing: null. Without a list, tenant or model select all that is theirs.
+Result<std::optional<cache::Invalidation>> read_invalidation(const std::string& body) {
   const json root = json::parse(body, nullptr, false);
   if (!root.is_object()) return ApiError::invalid("The body must be a JSON object.");
   cache::Invalidation what;
@@ -89,24 +90,45 @@ Result<cache::Invalidation> read_invalidation(const std::string& body) {
     if (!good) return ApiError::invalid("Unknown field or wrong type: '" + key + "'.", key);
     if (key == "all") what.all = value.get<bool>();
   }
+  const auto given = [&](const char* name) { return root.contains(name) && root[name].is_array(); };
+  const bool lists_given = given("documents") || given("tags");
+  if (lists_given && what.documents.empty() && what.tags.empty() && !what.all) {
+    return std::optional<cache::Invalidation>{};
+  }
   const bool names_something =
       what.all || !what.documents.empty() || !what.tags.empty() || !what.tenant.empty() || !what.model.empty();
   if (!names_something) return ApiError::invalid("Name documents, tags, tenant, model, or all.");
-  return what;
+  return std::optional(std::move(what));
 }
 
 }  // namespace
 
 void AdminHandler::stop() {
-  worker_.stop();
-  worker_.join();
+  if (!worker_) return;
+  worker_->stop();
+  worker_->join();
+  worker_.reset();
+}
+
+// A web page that a browser on this machine shows must not reach the admin API, whatever names it gives this machine.
+std::optional<HttpResponse> AdminHandler::refuse_early(const HttpRequest& head) {
+  const auto address = ListenAddress::parse(
+      head.host.ends_with(']') || head.host.find(':') == std::string::npos ? head.host + ":80" : head.host);
+  const bool here = head.host.empty() || (address && address->loopback());
+  if (here && (head.origin.empty() || head.origin == "http://" + head.host)) return std::nullopt;
+  return error_response(
+      {403, "The admin API answers local requests only.", "invalid_request_error", "", "not_local", 0});
 }
 
 Task<void> AdminHandler::handle(HttpExchange& exchange) {
+  if (auto refusal = refuse_early(exchange.request())) {
+    co_await exchange.send(std::move(*refusal));
+    co_return;
+  }
   HttpResponse response;
   const HttpRequest& request = exchange.request();
   auto work = [this, &request, &response](auto handler) {
-    asio::post(worker_, [this, &request, &response, handler = std::move(handler)]() mutable {
+    asio::post(*worker_, [this, &request, &response, handler = std::move(handler)]() mutable {
       response = answer(request);
       const auto executor = asio::get_associated_executor(handler);
       asio::post(executor, [handler = std::move(handler)]() mutable { std::move(handler)(); });
@@ -185,8 +207,10 @@ HttpResponse AdminHandler::entry(const HttpRequest& request, std::string_view id
 }
 
 HttpResponse AdminHandler::invalidate(const HttpRequest& request) {
-  const auto what = read_invalidation(request.body);
-  if (!what) return error_response(what.error());
+  const auto read = read_invalidation(request.body);
+  if (!read) return error_response(read.error());
+  const std::optional<cache::Invalidation>& what = *read;
+  if (!what) return json_response({{"answers", 0}, {"kv_blocks", 0}});
   const std::uint64_t answers = services_.cache->invalidate(*what);
   std::uint64_t blocks = 0;
   if (!what->documents.empty()) {

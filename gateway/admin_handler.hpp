@@ -4,6 +4,7 @@
 #include "gateway/api_handler.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <boost/asio/thread_pool.hpp>
@@ -14,11 +15,12 @@ class AdminHandler final : public HttpHandler {
  public:
   // `config`: the effective configuration, secrets masked. `drain` asks the process to finish what runs and to end.
   AdminHandler(const Services& services, std::string config, std::function<void()> drain)
-      : services_(services), config_(std::move(config)), drain_(std::move(drain)), worker_(1) {}
-  // Before the I/O threads go.
+      : services_(services), config_(std::move(config)), drain_(std::move(drain)), worker_(std::in_place, 1) {}
+  // Finishes what runs; what waits is dropped, coroutines included: call it while their I/O threads' contexts live.
   void stop();
 
   Task<void> handle(HttpExchange& exchange) override;
+  std::optional<HttpResponse> refuse_early(const HttpRequest& head) override;
 
  private:
   HttpResponse answer(const HttpRequest& request);
@@ -32,7 +34,7 @@ class AdminHandler final : public HttpHandler {
   Services services_;
   std::string config_;
   std::function<void()> drain_;
-  asio::thread_pool worker_;  // invalidation waits for the store and the engine
+  std::optional<asio::thread_pool> worker_;  // invalidation waits for the store and the engine
 };
 
 }  // namespace kvasir::gateway

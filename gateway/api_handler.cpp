@@ -48,6 +48,18 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
   services_.log->request(record);
 }
 
+std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
+  if (head.path.starts_with("/health/") || services_.keys->knows(head.authorization)) return std::nullopt;
+  const ApiError error = ApiError::invalid_api_key();
+  RequestRecord record;
+  record.id = head.id;
+  record.status = error.status;
+  record.error = error.code;
+  services_.metrics->record(record);
+  services_.log->request(record);
+  return error_response(error);
+}
+
 Task<void> ApiHandler::chat(HttpExchange& exchange, RequestRecord& record) {
   const HttpRequest& request = exchange.request();
   std::optional<HttpResponse> refusal;

@@ -28,6 +28,7 @@ class ApiHandler final : public HttpHandler {
       : services_(services), chat_(*services.chat, *services.metrics), created_(new_delivery(false).created) {}
 
   Task<void> handle(HttpExchange& exchange) override;
+  std::optional<HttpResponse> refuse_early(const HttpRequest& head) override;
 
  private:
   Task<void> chat(HttpExchange& exchange, RequestRecord& record);

@@ -28,6 +28,8 @@ class Backend {
   // Computes and tells `flight`: started, deltas, then finish or fail. Returns at once. `executor` belongs to the I/O
   // thread of the call; work that needs a thread's sockets runs there.
   virtual void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) = 0;
+  // True if a plain answer may hold what a stream would not, and the other way round.
+  virtual bool keeps_shape() const { return false; }
   // Forgets the KV of these documents. Returns blocks removed.
   virtual std::uint64_t invalidate(const std::vector<std::string>& /*document_keys*/) { return 0; }
   virtual std::optional<engine::EngineStats> engine_stats() const { return std::nullopt; }

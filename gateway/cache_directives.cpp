@@ -7,6 +7,9 @@
 namespace kvasir::gateway {
 namespace {
 
+// Ten years of seconds: more is no different, and arithmetic with it cannot overflow.
+constexpr std::int64_t kLongestAge = 10LL * 366 * 24 * 3600;
+
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -35,9 +38,12 @@ CacheDirectives CacheDirectives::parse(std::string_view header) {
       const std::string_view digits = trimmed(item.substr(equals + 1));
       std::int64_t seconds = 0;
       const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+      if (error == std::errc::result_out_of_range && !digits.starts_with('-')) seconds = kLongestAge;
       // An age that cannot be read promises nothing, so nothing stored is fresh enough.
-      const bool readable = error == std::errc{} && end == digits.data() + digits.size() && seconds >= 0;
-      result.max_age = std::chrono::seconds{readable ? seconds : 0};
+      const bool readable =
+          error != std::errc::invalid_argument && end == digits.data() + digits.size() && seconds >= 0;
+      const std::chrono::seconds age{readable ? std::min(seconds, kLongestAge) : 0};
+      result.max_age = std::min(result.max_age.value_or(age), age);
     }
   }
   return result;

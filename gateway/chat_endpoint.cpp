@@ -10,8 +10,11 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
+constexpr std::size_t kBytesPerToken = 4;  // of a request whose tokens nobody has counted
 // An answer's end waits for its entry to be durable, but not for ever: a disk that hangs must not hang clients.
 constexpr auto kStorePatience = std::chrono::seconds(2);
+// The headers have named an entry that is to survive; without it this is not the answer that they announced.
+const ApiError kNotStored{500, "The answer could not be stored.", "server_error", "", "not_stored", 0};
 constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
 
 void append_cache_headers(std::string& headers, const ChatOutcome& outcome, bool with_entry) {
@@ -36,6 +39,9 @@ struct ChatEndpoint::Turn {
   SteadyClock::time_point begin = SteadyClock::now();
   std::shared_ptr<ChatRequest> request;
   ChatOutcome outcome;
+
+  std::size_t pieces = 0;  // deltas seen: about a token each
+  bool charged = false;
 
   void first_byte() {
     if (record->first_byte.count() == 0) record->first_byte = elapsed();
@@ -62,7 +68,7 @@ Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestR
   turn.outcome = co_await service_->answer(std::move(call), exchange.executor());
   record.tier = turn.outcome.tier;
   record.reason = turn.outcome.reason;
-  record.entry = turn.outcome.entry_id;
+  record.model = turn.request->model;
   if (turn.outcome.error) {
     co_await fail(turn, *turn.outcome.error);
   } else if (turn.outcome.entry) {
@@ -71,6 +77,10 @@ Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestR
     co_await wait_stream(turn);
   } else {
     co_await wait_plain(turn);
+  }
+  // Who hangs up early pays for what was worked on until then, as far as it can be known.
+  if (record.status == 499 && !turn.charged) {
+    turn.caller->tokens.charge(static_cast<double>(turn.request->body.size() / kBytesPerToken + turn.pieces));
   }
   record.total = turn.elapsed();
 }
@@ -92,6 +102,11 @@ void ChatEndpoint::note_usage(Turn& turn, const cache::Answer& answer, const eng
   turn.record->completion_tokens = answer.completion_tokens;
   if (engine != nullptr) turn.record->cached_tokens = engine->reused_tokens;
   turn.caller->tokens.charge(answer.prompt_tokens + answer.completion_tokens);
+  turn.charged = true;
+}
+
+void ChatEndpoint::charge(Turn& turn, const FlightResult& result) {
+  note_usage(turn, result.answer, result.engine ? &*result.engine : nullptr);
 }
 
 // A hit is there as a whole, so that even a stream is one write.
@@ -100,14 +115,17 @@ Task<void> ChatEndpoint::replay(Turn& turn) {
   HttpResponse response;
   response.headers.reserve(256);
   append_cache_headers(response.headers, turn.outcome, true);
+  turn.record->entry = turn.outcome.entry_id;
+  Delivery delivery = new_delivery(true);
+  delivery.logprobs = turn.request->logprobs;
   if (turn.request->stream) {
-    const ChunkWriter writer(new_delivery(true), answer.model, answer.system_fingerprint, turn.request->include_usage);
+    const ChunkWriter writer(delivery, answer.model, answer.system_fingerprint, turn.request->include_usage);
     writer.replay(response.body, answer, nullptr);
     response.body += kStreamEnd;
     response.content_type = kEventStream;
     append_header(response.headers, "cache-control", "no-cache");
   } else {
-    append_completion(response.body, new_delivery(true), answer);
+    append_completion(response.body, delivery, answer);
   }
   note_usage(turn, answer, nullptr);
   turn.first_byte();
@@ -123,6 +141,7 @@ Task<void> ChatEndpoint::wait_plain(Turn& turn) {
   FlightNews news;
   while (news.phase != FlightPhase::settled) {
     news = co_await client.next(deadline);
+    turn.pieces += news.deltas.size();
     if (news.hung_up) {
       turn.record->status = 499;
       co_return;
@@ -141,7 +160,8 @@ Task<void> ChatEndpoint::wait_plain(Turn& turn) {
   turn.exchange->stop_watching();
   const FlightResult& result = client.result();
   HttpResponse response;
-  append_cache_headers(response.headers, turn.outcome, news.stored);
+  append_cache_headers(response.headers, turn.outcome, news.kept == Kept::yes);
+  if (news.kept == Kept::yes) turn.record->entry = turn.outcome.entry_id;
   Delivery delivery = new_delivery(false);
   delivery.engine = result.engine ? &*result.engine : nullptr;
   if (result.raw_body.empty()) {
@@ -212,10 +232,12 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
   exchange.watch([&client] { client.hang_up(); });
   auto deadline = SteadyClock::time_point::max();
   bool begun = false;
+  bool promised = false;
   turn.record->status = 499;  // unless the end is reached
   FlightNews news;
   while (news.phase != FlightPhase::settled && !news.timed_out) {
     news = co_await client.next(deadline);
+    turn.pieces += news.deltas.size();
     if (news.hung_up) co_return;
     if (news.phase == FlightPhase::failed && !begun) {
       exchange.stop_watching();
@@ -224,7 +246,8 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
     }
     if (!begun) {
       std::string headers;
-      append_cache_headers(headers, turn.outcome, true);
+      promised = !turn.outcome.entry_id.empty() && (news.phase != FlightPhase::settled || news.kept == Kept::yes);
+      append_cache_headers(headers, turn.outcome, promised);
       append_header(headers, "cache-control", "no-cache");
       begun = true;
       turn.first_byte();
@@ -232,10 +255,13 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
     }
     std::string out;
     for (const FlightDelta* delta : news.deltas) view.append(out, *delta);
-    if (news.phase == FlightPhase::failed) {
-      turn.record->status = client.error().status;
-      turn.record->error = client.error().code;
-      out.append("data: ").append(client.error().body()).append("\n\n");
+    const bool broken_promise = promised && news.kept == Kept::failed;
+    if (news.phase == FlightPhase::failed || broken_promise) {
+      const ApiError& error = broken_promise ? kNotStored : client.error();
+      turn.record->status = error.status;
+      turn.record->error = error.code;
+      out.append("data: ").append(error.body()).append("\n\n");
+      if (broken_promise) charge(turn, client.result());
       co_await exchange.write(std::move(out));
       co_await exchange.abort();
       co_return;
@@ -248,8 +274,8 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
   }
   exchange.stop_watching();
   if (news.timed_out) metrics_->store_timed_out();
-  const FlightResult& result = client.result();
-  note_usage(turn, result.answer, result.engine ? &*result.engine : nullptr);
+  if (news.kept == Kept::yes) turn.record->entry = turn.outcome.entry_id;
+  charge(turn, client.result());
   const bool ended = co_await exchange.end_stream();
   if (ended) turn.record->status = 200;
 }

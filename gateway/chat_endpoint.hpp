@@ -24,6 +24,7 @@ class ChatEndpoint {
   Task<void> wait_plain(Turn& turn);
   Task<void> wait_stream(Turn& turn);
   Task<void> fail(Turn& turn, const ApiError& error);
+  void charge(Turn& turn, const FlightResult& result);
   void note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine);
 
   ChatService* service_;

@@ -2,6 +2,9 @@
 
 #include "gateway/json_text.hpp"
 
+#include <algorithm>
+#include <cctype>
+
 namespace kvasir::gateway {
 namespace {
 
@@ -40,10 +43,22 @@ cache::CacheRequest cache_request(const ChatCall& call, const std::string& model
   return keyed;
 }
 
-// The exact key leaves out limits that an entry is checked against; a flight must agree on them from the start.
-std::string flight_key(const cache::CacheKey& key) {
-  return key.exact.hex() + "/" + std::to_string(key.max_tokens) + "/" + std::to_string(key.top_logprobs) + "/" +
-         key.canonical;
+// Context in a form that was not taken apart: it would be embedded with the question.
+bool holds_context(std::string_view question) {
+  constexpr std::string_view kTag = "<document";
+  constexpr std::string_view kLine = "context:";
+  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
+  if (std::search(question.begin(), question.end(), kTag.begin(), kTag.end(), same) != question.end()) return true;
+  while (!question.empty()) {
+    question.remove_prefix(std::min(question.find_first_not_of(" \t\r\n"), question.size()));
+    if (question.size() >= kLine.size() && std::equal(kLine.begin(), kLine.end(), question.begin(), [](char a, char b) {
+          return a == std::tolower(static_cast<unsigned char>(b));
+        })) {
+      return true;
+    }
+    question.remove_prefix(std::min(question.find('\n'), question.size()));
+  }
+  return false;
 }
 
 // Cut answers are kept only where the caller asked for the cut; anything unusual is not kept at all.
@@ -67,6 +82,21 @@ struct ChatService::Lookup {
   std::vector<float> vector;
   std::string entry_id;
   std::uint64_t generation = 0;
+  bool holds_context = false;
+
+  // The exact key leaves out limits that an entry is checked against; a flight must agree on them from the start.
+  // Nobody joins a flight from before an invalidation, nor one whose answer has fields that only its own shape can
+  // carry.
+  std::string flight_key() const {
+    std::string text = key.exact.hex();
+    for (const std::int64_t part :
+         {std::int64_t{key.max_tokens}, std::int64_t{key.top_logprobs}, static_cast<std::int64_t>(generation),
+          std::int64_t{model->backend->keeps_shape() && call.request->stream ? 1 : 0}}) {
+      text += '/';
+      append_number(text, part);
+    }
+    return text.append("/").append(key.canonical);
+  }
 };
 
 std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const ModelTable::Model& model) {
@@ -76,6 +106,8 @@ std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const M
   ChatRequest& request = *lookup->call.request;
   lookup->prompt = rag::analyse(std::move(request.messages), std::move(request.documents));
   lookup->key = cache::make_key(cache_request(lookup->call, model.name, lookup->prompt));
+  lookup->holds_context = holds_context(lookup->key.question);
+  if (lookup->holds_context) lookup->key.semantic = false;
   return lookup;
 }
 
@@ -85,6 +117,10 @@ std::string_view ChatService::why_bypass(const Lookup& lookup) const {
   return lookup.key.not_cacheable;
 }
 
+bool ChatService::keeps(const Lookup& lookup) const {
+  return lookup.call.request->cache_ttl.value_or(settings_.ttl).count() > 0;
+}
+
 Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   ChatOutcome outcome;
   const ModelTable::Model* model = models_->find(call.request->model);
@@ -92,6 +128,7 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
     outcome.error = ApiError::model_not_found(call.request->model);
     co_return outcome;
   }
+  call.request->model = model->name;  // the default model's answers carry its name
   if ((outcome.error = model->backend->check(*call.request))) co_return outcome;
   auto lookup = prepare(std::move(call), *model);
   const CacheDirectives directives = lookup->call.directives;
@@ -113,7 +150,7 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   if (!directives.no_cache) {
     cache::Decision decision = cache_->find_exact(lookup->key, limits);
     if (serve(std::move(decision), CacheTier::exact, outcome)) co_return outcome;
-    if (auto place = flights_.join(flight_key(lookup->key), executor); place && !directives.only_if_cached) {
+    if (auto place = flights_.join(lookup->flight_key(), executor); place && !directives.only_if_cached) {
       outcome.tier = CacheTier::coalesced;
       outcome.reason = "in_flight";
       outcome.client = std::move(place->client);
@@ -122,7 +159,15 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
     }
   }
 
-  const bool embeds = settings_.semantic && lookup->key.semantic && embedder_->available();
+  const bool has_embedder = settings_.semantic && embedder_->available();
+  const bool embeds = has_embedder && lookup->key.semantic && embedder_->sees_all(lookup->key.question);
+  if (has_embedder && !embeds) {
+    if (lookup->holds_context) {
+      outcome.reason = "context";
+    } else if (lookup->key.semantic) {
+      outcome.reason = "unread";
+    }
+  }
   if (embeds) {
     lookup->vector = co_await embedder_->embed(lookup->key.question);
     if (lookup->vector.empty()) outcome.reason = "embedder_busy";
@@ -156,8 +201,8 @@ bool ChatService::serve(cache::Decision decision, CacheTier tier, ChatOutcome& o
 }
 
 void ChatService::join_or_start(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor) {
-  lookup->entry_id = cache_->new_entry_id();
-  auto place = flights_.join_or_lead(flight_key(lookup->key), executor, lookup->entry_id, storing(lookup));
+  if (keeps(*lookup)) lookup->entry_id = cache_->new_entry_id();
+  auto place = flights_.join_or_lead(lookup->flight_key(), executor, lookup->entry_id, storing(lookup));
   outcome.client = std::move(place.client);
   outcome.entry_id = place.flight->entry_id();
   if (!place.leads) {
@@ -182,7 +227,7 @@ void ChatService::join_or_start(std::shared_ptr<Lookup> lookup, ChatOutcome& out
 }
 
 void ChatService::start_alone(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor, bool store) {
-  if (store) outcome.entry_id = lookup->entry_id = cache_->new_entry_id();
+  if (store && keeps(*lookup)) outcome.entry_id = lookup->entry_id = cache_->new_entry_id();
   auto on_finished = store ? storing(lookup) : std::function<void(Flight&)>{};
   auto flight = std::make_shared<Flight>(lookup->entry_id, std::move(on_finished), nullptr);
   outcome.client = flight->join(executor);
@@ -198,11 +243,15 @@ void ChatService::compute(std::shared_ptr<Lookup> lookup, const std::shared_ptr<
 std::function<void(Flight&)> ChatService::storing(const std::shared_ptr<Lookup>& lookup) const {
   return [this, lookup](Flight& flight) {
     const ChatRequest& request = *lookup->call.request;
-    if (!worth_storing(flight.result(), request.max_tokens)) return flight.settle(false);
+    if (lookup->entry_id.empty() || !worth_storing(flight.result(), request.max_tokens)) return flight.settle(Kept::no);
     const auto ttl = request.cache_ttl.value_or(settings_.ttl);
     cache_->store(lookup->entry_id, std::move(lookup->key), flight.result().answer, std::move(lookup->vector), ttl,
                   request.cache_tags, lookup->generation,
-                  [flight = flight.shared_from_this()](bool stored) { flight->settle(stored); });
+                  [this, generation = lookup->generation, flight = flight.shared_from_this()](bool stored) {
+                    // An invalidation meanwhile is no failure: the entry went as it would have gone a moment later.
+                    const bool failed = !stored && cache_->generation() == generation;
+                    flight->settle(stored ? Kept::yes : failed ? Kept::failed : Kept::no);
+                  });
   };
 }
 

@@ -48,6 +48,7 @@ class ChatService {
 
   static std::shared_ptr<Lookup> prepare(ChatCall call, const ModelTable::Model& model);
   std::string_view why_bypass(const Lookup& lookup) const;
+  bool keeps(const Lookup& lookup) const;
   bool serve(cache::Decision decision, CacheTier tier, ChatOutcome& outcome) const;
   void compute(std::shared_ptr<Lookup> lookup, const std::shared_ptr<Flight>& flight, Executor executor) const;
   void start_alone(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor, bool store);

@@ -4,6 +4,7 @@
 #include "gateway/config.hpp"
 #include "gateway/gateway.hpp"
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <span>
@@ -53,6 +54,7 @@ int serve(const Arguments& arguments) {
   }
   const Config config = config_for_serving(path);
   if (!config.errors.empty()) return report(config);
+  std::signal(SIGHUP, SIG_IGN);  // a terminal that goes away must not end it while models load
   std::string error;
   const auto gateway = Gateway::open(config.settings, error);
   if (!gateway) {

@@ -1,6 +1,7 @@
 #include "gateway/config.hpp"
 
 #include "gateway/config_section.hpp"
+#include "gateway/upstream_url.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -76,8 +77,10 @@ UpstreamSettings read_upstream(ConfigSection section) {
   section.read("timeout", upstream.timeout);
   section.finish();
   while (upstream.base_url.ends_with('/')) upstream.base_url.pop_back();
-  if (!upstream.base_url.starts_with("http://") && !upstream.base_url.starts_with("https://")) {
-    section.error(section.mark("base_url"), "upstream needs base_url: http://HOST:PORT/v1 or https://HOST/v1");
+  if (!UpstreamUrl::parse(upstream.base_url)) {
+    section.error(section.mark("base_url"),
+                  "upstream needs base_url: http://HOST:PORT/v1 or https://HOST/v1, without user or query; a key goes "
+                  "into api_key");
   }
   return upstream;
 }
@@ -137,11 +140,13 @@ void check_whole(const ConfigSection& root, const Settings& settings) {
   if (!settings.default_model.empty() && !known) {
     root.error(root.mark("default_model"), "default_model '" + settings.default_model + "' is none of the models");
   }
-  for (const ListenAddress* address : {&settings.server.listen, &settings.server.admin}) {
-    if (settings.keys.empty() && !address->loopback()) {
-      root.error(root.mark("server"), "without keys under auth the gateway listens on loopback only, not on " +
-                                          address->text() + "; add a key or listen on 127.0.0.1");
-    }
+  if (settings.keys.empty() && !settings.server.listen.loopback()) {
+    root.error(root.mark("server"), "without keys under auth the gateway listens on loopback only, not on " +
+                                        settings.server.listen.text() + "; add a key or listen on 127.0.0.1");
+  }
+  if (!settings.server.admin.loopback()) {
+    root.error(root.mark("server"), "server.admin has no key in this version, so it listens on loopback only, not on " +
+                                        settings.server.admin.text());
   }
 }
 

@@ -78,7 +78,9 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   generate.cache_namespace = call.tenant;
   generate.prompt_cache = call.request->prompt_cache;
   const auto id = engine_->submit(std::move(generate), std::make_shared<Listener>(flight, name_));
-  flight->on_cancel([engine = engine_.get(), id] { engine->cancel(id); });
+  flight->on_cancel([weak = std::weak_ptr(engine_), id] {
+    if (const auto engine = weak.lock()) engine->cancel(id);
+  });
 }
 
 }  // namespace kvasir::gateway

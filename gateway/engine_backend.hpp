@@ -20,7 +20,7 @@ class EngineBackend final : public Backend {
 
  private:
   std::string name_;
-  std::unique_ptr<engine::Engine> engine_;
+  std::shared_ptr<engine::Engine> engine_;  // only owner; flights that outlive it find it gone
 };
 
 }  // namespace kvasir::gateway

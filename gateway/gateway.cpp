@@ -70,6 +70,7 @@ struct Gateway::Parts {
   bool open(std::string& error);
   bool open_cache(std::string& error);
   bool bind(std::string& error);
+  void wait_for_signal();
   void stop();
 };
 
@@ -112,13 +113,25 @@ bool Gateway::Parts::bind(std::string& error) {
   return admin_server != nullptr;
 }
 
-// First the threads that run coroutines, then what coroutines use from other threads, then the coroutines themselves,
-// while everything that they point to is still there.
+void Gateway::Parts::wait_for_signal() {
+  signals.async_wait([this](const ErrorCode& error, int signal) {
+    if (error) return;
+    if (signal != SIGHUP) return signals_context.stop();
+    log->event("SIGHUP: reloading the configuration is not in this version; nothing has changed");
+    wait_for_signal();
+  });
+}
+
+// First the threads that run coroutines, then the threads that wake coroutines (engines before the cache, which takes
+// their answers), then the coroutines themselves, while the sockets, flights and logs that they point to are still
+// there.
 void Gateway::Parts::stop() {
   if (io) io->stop();
   if (admin) admin->stop();
   if (questions) questions->stop();
   if (models) models->close();
+  models.reset();
+  cache.reset();
   if (api_server) api_server->release();
   if (admin_server) admin_server->release();
   io.reset();
@@ -145,7 +158,8 @@ void Gateway::start() {
 void Gateway::wait() {
   parts_->signals.add(SIGTERM);
   parts_->signals.add(SIGINT);
-  parts_->signals.async_wait([this](const ErrorCode&, int) { parts_->signals_context.stop(); });
+  parts_->signals.add(SIGHUP);
+  parts_->wait_for_signal();
   const auto guard = asio::make_work_guard(parts_->signals_context);
   parts_->signals_context.run();
 }

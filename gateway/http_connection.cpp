@@ -23,6 +23,10 @@ using RequestParser = http::request_parser<http::string_body>;
 constexpr std::size_t kHeaderRead = 8 << 10;
 constexpr std::size_t kBodyRead = 64 << 10;
 
+ApiError ambiguous() {
+  return ApiError::invalid("The HTTP request must say its body's length once: Content-Length, or chunked in HTTP/1.1.");
+}
+
 ApiError http_error(const ErrorCode& error) {
   if (error == http::error::body_limit) {
     return {413, "The body is larger than this server accepts.", "invalid_request_error", "", "body_too_large", 0};
@@ -32,6 +36,16 @@ ApiError http_error(const ErrorCode& error) {
             0};
   }
   return ApiError::invalid("The HTTP request is malformed: " + error.message());
+}
+
+// A body whose end two servers could see in different places (RFC 9112, section 6.3).
+template <bool IsRequest, typename Body>
+bool ambiguous_length(const http::parser<IsRequest, Body>& parser) {
+  const auto& message = parser.get();
+  const auto codings = message.count(http::field::transfer_encoding);
+  if (codings == 0) return false;
+  return codings > 1 || message.version() < 11 || message.count(http::field::content_length) > 0 ||
+         !beast::iequals(message[http::field::transfer_encoding], "chunked");
 }
 
 // Path and query of a target in origin form or absolute form (RFC 9112, section 3.2).
@@ -45,15 +59,21 @@ void split_target(std::string_view target, HttpRequest& request) {
   request.query = target.substr(std::min(question + 1, target.size()));
 }
 
-HttpRequest to_request(http::request<http::string_body>&& message) {
+// All but the body.
+HttpRequest head_of(const http::request<http::string_body>& message) {
   HttpRequest request;
   request.method = std::string(message.method_string());
   split_target(message.target(), request);
   request.authorization = std::string(message[http::field::authorization]);
-  request.cache_control = std::string(message[http::field::cache_control]);
+  request.host = std::string(message[http::field::host]);
+  request.origin = std::string(message[http::field::origin]);
+  const auto [first, last] = message.equal_range(http::field::cache_control);
+  for (auto line = first; line != last; ++line) {
+    if (!request.cache_control.empty()) request.cache_control += ", ";
+    request.cache_control += line->value();
+  }
   const std::string_view id = message["x-request-id"];
   request.id = sane_request_id(id) ? std::string(id) : random_id("req-");
-  request.body = std::move(message.body());
   return request;
 }
 
@@ -110,12 +130,21 @@ Task<HttpConnection::Read> HttpConnection::read_request() {
   parser->body_limit(group_->limits.max_body_bytes);
   const auto begin = std::chrono::steady_clock::now();
   bool continued = false;
+  bool checked = false;
   while (true) {
     ErrorCode error;
     buffer_.consume(parser->put(buffer_.data(), error));
     if (error && error != http::error::need_more) co_return co_await refuse(http_error(error));
     if (parser->is_done()) break;
     const bool in_body = parser->is_header_done();
+    if (in_body && !checked) {
+      checked = true;
+      if (const auto refused = co_await refuse_head(parser->get(), ambiguous_length(*parser))) co_return *refused;
+    }
+    // What the parser leaves unread is one line that does not end: of a chunk's head, or of the trailers.
+    if (buffer_.size() > group_->limits.max_header_bytes + kBodyRead) {
+      co_return co_await refuse(http_error(http::error::header_limit));
+    }
     if (in_body && !continued && beast::iequals(parser->get()[http::field::expect], "100-continue")) {
       continued = true;
       if (!co_await write_all("HTTP/1.1 100 Continue\r\n\r\n", "")) co_return Read::closed;
@@ -133,8 +162,23 @@ Task<HttpConnection::Read> HttpConnection::read_request() {
   if (!http_1_0_ && parser->get().count(http::field::host) != 1) {
     co_return co_await refuse(ApiError::invalid("The HTTP request needs exactly one Host header."));
   }
-  request_ = to_request(parser->release());
+  if (ambiguous_length(*parser)) co_return co_await refuse(ambiguous());
+  auto message = parser->release();
+  request_ = head_of(message);
+  request_.body = std::move(message.body());
   co_return Read::request;
+}
+
+// Before a body is read: nobody fills this server's memory without a key.
+Task<std::optional<HttpConnection::Read>> HttpConnection::refuse_head(const Message& message, bool ambiguous_end) {
+  if (ambiguous_end) co_return co_await refuse(ambiguous());
+  HttpRequest head = head_of(message);
+  auto refusal = group_->handler->refuse_early(head);
+  if (!refusal) co_return std::nullopt;
+  request_ = std::move(head);
+  refusal->close = true;
+  co_await send(std::move(*refusal));
+  co_return Read::refused;
 }
 
 Task<bool> HttpConnection::read_more(std::chrono::milliseconds timeout, std::size_t bytes) {

@@ -17,6 +17,8 @@
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/string_body.hpp>
 
 namespace kvasir::gateway {
 
@@ -57,6 +59,8 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   virtual Task<void> handle(HttpExchange& exchange) = 0;
+  // Asked before a body is read: what to answer without it. `head` has no body.
+  virtual std::optional<HttpResponse> refuse_early(const HttpRequest& /*head*/) { return std::nullopt; }
 };
 
 // What the connections of one listener on one thread share.
@@ -90,11 +94,13 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
 
  private:
   enum class Read { request, closed, refused };
+  using Message = beast::http::request<beast::http::string_body>;
 
   Task<bool> handle();
   Task<Read> read_request();
   Task<bool> read_more(std::chrono::milliseconds timeout, std::size_t bytes);
   Task<Read> refuse(ApiError error);
+  Task<std::optional<Read>> refuse_head(const Message& message, bool ambiguous_end);
   std::size_t write_now(std::string_view head, std::string_view body);
   Task<bool> write_all(std::string head, std::string body);
   Task<void> linger_close();

@@ -12,8 +12,10 @@ struct HttpRequest {
   std::string query;   // behind the '?', or empty
   std::string body;
   std::string authorization;
-  std::string cache_control;
-  std::string id;  // x-request-id: the caller's if it is sane, else a new one
+  std::string cache_control;  // several header lines joined with commas
+  std::string host;
+  std::string origin;  // set by browsers
+  std::string id;      // x-request-id: the caller's if it is sane, else a new one
 };
 
 struct HttpResponse {

@@ -50,7 +50,7 @@ void Flight::finish(FlightResult result, bool store) {
   if (on_finished && store) {
     on_finished(*this);
   } else {
-    settle(false);
+    settle(Kept::no);
   }
 }
 
@@ -77,10 +77,10 @@ void Flight::on_cancel(std::function<void()> cancel) {
   cancel();
 }
 
-void Flight::settle(bool stored) {
+void Flight::settle(Kept kept) {
   {
     const std::lock_guard lock(mutex_);
-    stored_ = stored;
+    kept_ = kept;
     phase_ = FlightPhase::settled;
     wake_all();
   }
@@ -144,7 +144,7 @@ bool FlightClient::look(FlightNews& news) {
   }
   const std::lock_guard lock(flight_->mutex_);
   news.phase = flight_->phase_;
-  news.stored = flight_->stored_;
+  news.kept = flight_->kept_;
   for (; seen_deltas_ < flight_->deltas_.size(); ++seen_deltas_) {
     news.deltas.push_back(&flight_->deltas_[seen_deltas_]);
   }

@@ -34,6 +34,9 @@ struct FlightResult {
   bool complete = true;  // false: `answer` lacks something that was sent (a tool call, reasoning), so it is not stored
 };
 
+// What became of the entry that was promised: `no` if the answer is none to keep.
+enum class Kept { no, yes, failed };
+
 enum class FlightPhase { waiting, started, finished, settled, failed };
 
 class FlightClient;
@@ -61,7 +64,7 @@ class Flight : public std::enable_shared_from_this<Flight> {
   void on_cancel(std::function<void()> cancel);
 
   // The answer is stored (or will not be): its clients may see its end.
-  void settle(bool stored);
+  void settle(Kept kept);
 
   // Valid after finish(); immutable then.
   const FlightResult& result() const { return result_; }
@@ -80,7 +83,7 @@ class Flight : public std::enable_shared_from_this<Flight> {
   std::deque<FlightDelta> deltas_;  // never changed once pushed: clients read them without the lock
   FlightResult result_;
   ApiError error_;
-  bool stored_ = false;
+  Kept kept_ = Kept::no;
   bool abandoned_ = false;
   std::vector<std::shared_ptr<Waiter>> waiters_;
   std::function<void()> cancel_;
@@ -92,7 +95,7 @@ class Flight : public std::enable_shared_from_this<Flight> {
 struct FlightNews {
   FlightPhase phase = FlightPhase::waiting;
   std::vector<const FlightDelta*> deltas;  // valid while the client lives
-  bool stored = false;                     // with phase settled
+  Kept kept = Kept::no;                    // with phase settled
   bool hung_up = false;
   bool timed_out = false;
 };

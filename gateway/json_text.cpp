@@ -118,4 +118,16 @@ std::vector<RawField> top_level_fields(std::string_view object) {
   return fields;
 }
 
+std::vector<std::string_view> array_items(std::string_view array) {
+  std::vector<std::string_view> items;
+  std::size_t at = skip_to(array, 0, "[") + 1;
+  while (true) {
+    at = std::min(array.find_first_not_of(" \n\r\t,", at), array.size());
+    if (at == array.size() || array[at] == ']') return items;
+    const std::size_t end = skip_value(array, at);
+    items.push_back(array.substr(at, end - at));
+    at = end;
+  }
+}
+
 }  // namespace kvasir::gateway

@@ -29,5 +29,7 @@ struct RawField {
 
 // The fields of an object. `object` must be valid JSON (checked by a parser before); no checks here.
 std::vector<RawField> top_level_fields(std::string_view object);
+// The items of an array, raw. As above, `array` must be valid JSON.
+std::vector<std::string_view> array_items(std::string_view array);
 
 }  // namespace kvasir::gateway

@@ -78,7 +78,7 @@ KeyRing::KeyRing(const std::vector<KeySettings>& keys) {
 }
 
 // All keys are compared, whichever fits, so that time tells nothing.
-Caller* KeyRing::find(std::string_view key) {
+Caller* KeyRing::find(std::string_view key) const {
   Digest digest;
   SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest.data());
   Caller* found = nullptr;
@@ -86,6 +86,12 @@ Caller* KeyRing::find(std::string_view key) {
     if (CRYPTO_memcmp(candidate.digest.data(), digest.data(), digest.size()) == 0) found = candidate.caller.get();
   }
   return found;
+}
+
+bool KeyRing::knows(std::string_view authorization) const {
+  if (keys_.empty()) return true;
+  const std::string_view key = bearer(authorization);
+  return !key.empty() && find(key) != nullptr;
 }
 
 Result<Caller*> KeyRing::admit(std::string_view authorization) {

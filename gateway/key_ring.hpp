@@ -60,6 +60,8 @@ class KeyRing {
 
   // `authorization`: the header's value. Without keys everybody is the tenant "default". Errors: 401, 429.
   Result<Caller*> admit(std::string_view authorization);
+  // The check of the key alone; counts nothing.
+  bool knows(std::string_view authorization) const;
 
  private:
   using Digest = std::array<unsigned char, 32>;
@@ -68,7 +70,7 @@ class KeyRing {
     std::unique_ptr<Caller> caller;
   };
 
-  Caller* find(std::string_view key);
+  Caller* find(std::string_view key) const;
 
   std::vector<Key> keys_;
   Caller anonymous_{"", "default", 0, 0};

@@ -1,6 +1,7 @@
 #include "gateway/openai_request.hpp"
 
 #include "gateway/json_text.hpp"
+#include "gateway/request_keys.hpp"
 #include "gateway/request_reader.hpp"
 
 #include <charconv>
@@ -26,6 +27,7 @@ Result<ChatRequest> parse_with(simdjson::dom::parser& parser, std::string body) 
   if (const auto error = parser.parse(body).get(root)) return broken_json(error);
   simdjson::dom::object object;
   if (root.get(object) != simdjson::SUCCESS) return ApiError::invalid("The body must be a JSON object.");
+  if (auto error = check_keys(object, body)) return std::move(*error);
   if (auto error = RequestReader(request).read(object)) return std::move(*error);
   request.body = std::move(body);
   return request;
@@ -72,7 +74,7 @@ Result<ChatRequest> parse_chat_request(std::string body) {
 }
 
 std::string upstream_body(const ChatRequest& request, const rag::Prompt& prompt, const std::string& model) {
-  const bool rewrite_messages = !request.documents.empty() && request.text_only;
+  const bool rewrite_messages = !prompt.documents.empty() && !prompt.documents_in_text && request.text_only;
   std::string out = R"({"model":)";
   out.reserve(request.body.size() + 256);
   append_json_string(out, model);

@@ -48,7 +48,7 @@ void append_fingerprint(std::string& out, std::string_view fingerprint) {
   }
 }
 
-void append_choice(std::string& out, std::size_t index, const cache::AnswerChoice& choice) {
+void append_choice(std::string& out, std::size_t index, const cache::AnswerChoice& choice, bool logprobs) {
   out += R"({"index":)";
   append_number(out, index);
   out += R"(,"message":{"role":"assistant","content":)";
@@ -64,7 +64,7 @@ void append_choice(std::string& out, std::size_t index, const cache::AnswerChoic
     append_json_string(out, choice.refusal);
   }
   out += R"(,"annotations":[]},"logprobs":)";
-  out += choice.logprobs.empty() ? "null" : choice.logprobs;
+  out += choice.logprobs.empty() || !logprobs ? "null" : choice.logprobs;
   out += R"(,"finish_reason":)";
   append_json_string(out, choice.finish_reason);
   out += '}';
@@ -143,7 +143,7 @@ void append_completion(std::string& out, const Delivery& delivery, const cache::
   out += R"(,"choices":[)";
   for (std::size_t i = 0; i < answer.choices.size(); ++i) {
     if (i > 0) out += ',';
-    append_choice(out, i, answer.choices[i]);
+    append_choice(out, i, answer.choices[i], delivery.logprobs);
   }
   out += "],";
   append_usage(out, answer, delivery.engine);
@@ -158,7 +158,7 @@ void append_completion(std::string& out, const Delivery& delivery, const cache::
 
 ChunkWriter::ChunkWriter(const Delivery& delivery, std::string_view model, std::string_view fingerprint,
                          bool include_usage)
-    : include_usage_(include_usage), cached_(delivery.cached) {
+    : include_usage_(include_usage), cached_(delivery.cached), logprobs_(delivery.logprobs) {
   head_ = R"(data: {"id":")";
   head_ += delivery.id;
   head_ += R"(","object":"chat.completion.chunk","created":)";
@@ -251,7 +251,8 @@ void ChunkWriter::replay(std::string& out, const cache::Answer& answer, const en
   for (std::size_t i = 0; i < answer.choices.size(); ++i) {
     const cache::AnswerChoice& choice = answer.choices[i];
     const int index = static_cast<int>(i);
-    delta(out, index, choice.content, choice.logprobs.empty() ? std::string_view{} : logprob_items(choice.logprobs));
+    const bool items = logprobs_ && !choice.logprobs.empty();
+    delta(out, index, choice.content, items ? logprob_items(choice.logprobs) : std::string_view{});
     refusal(out, index, choice.refusal);
   }
   for (std::size_t i = 0; i < answer.choices.size(); ++i) {

@@ -18,6 +18,7 @@ struct Delivery {
   std::int64_t created = 0;
   bool cached = false;
   const engine::GenerateSummary* engine = nullptr;  // of an answer computed in this process, else null
+  bool logprobs = true;                             // false: the answer's are left out, nobody asked for them
 };
 
 Delivery new_delivery(bool cached);
@@ -52,6 +53,7 @@ class ChunkWriter {
   std::string head_;  // every chunk's beginning
   bool include_usage_;
   bool cached_;
+  bool logprobs_;
 };
 
 inline constexpr std::string_view kStreamEnd = "data: [DONE]\n\n";

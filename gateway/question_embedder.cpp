@@ -7,8 +7,10 @@
 namespace kvasir::gateway {
 
 void QuestionEmbedder::stop() {
-  thread_.stop();
-  thread_.join();
+  if (!thread_) return;
+  thread_->stop();
+  thread_->join();
+  thread_.reset();
 }
 
 Task<std::vector<float>> QuestionEmbedder::embed(std::string question) {
@@ -18,7 +20,7 @@ Task<std::vector<float>> QuestionEmbedder::embed(std::string question) {
     co_return std::vector<float>{};
   }
   auto start = [this, &question](auto handler) {
-    asio::post(thread_, [this, &question, handler = std::move(handler)]() mutable {
+    asio::post(*thread_, [this, &question, handler = std::move(handler)]() mutable {
       auto vector = embed_now(question);
       const auto executor = asio::get_associated_executor(handler);
       asio::post(executor, [handler = std::move(handler), vector = std::move(vector)]() mutable {

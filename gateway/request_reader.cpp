@@ -163,6 +163,9 @@ bool RequestReader::finish() {
   if (has_top_logprobs_ && !request_->logprobs) {
     return fail("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs");
   }
+  if (request_->user_scope && request_->user.empty()) {
+    return fail("The 'user' parameter is required when 'cache_scope' is 'user'.", "user");
+  }
   request_->tools = join_sorted(std::move(tools_));
   request_->extra = join_sorted(std::move(extra_));
   return true;

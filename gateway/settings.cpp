@@ -5,7 +5,8 @@
 namespace kvasir::gateway {
 
 bool ListenAddress::loopback() const {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+  const bool v4 = host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
+  return host == "localhost" || host == "::1" || v4;
 }
 
 std::string ListenAddress::text() const {

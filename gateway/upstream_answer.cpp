@@ -135,7 +135,12 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
   read_usage(root, result_.answer);
   FlightDelta delta;
   simdjson::dom::array choices;
-  delta.usage_only = root["choices"].get(choices) == SUCCESS && choices.size() == 0 && !root["usage"].error();
+  // Keep-alives and events of a server's own have no choices (a default-made array must not be walked).
+  if (root["choices"].get(choices) != SUCCESS || choices.size() == 0) {
+    delta.usage_only = root["usage"].is_object();
+    delta.raw = std::move(data);
+    return delta;
+  }
   for (const Json json : choices) {
     const auto index = static_cast<std::size_t>(int_of(json, "index"));
     if (index >= kMaxChoices) return bad_upstream_answer("a chunk for a choice that nobody asked for");

@@ -86,12 +86,22 @@ UpstreamBackend::UpstreamBackend(UpstreamSettings settings, UpstreamUrl url)
   tls_.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, ignored);
 }
 
+// Documents are written into the messages' text; parts that are not text cannot be written anew.
+std::optional<ApiError> UpstreamBackend::check(const ChatRequest& request) const {
+  if (request.documents.empty() || request.text_only) return std::nullopt;
+  return ApiError::invalid("'documents' cannot be combined with messages that are more than plain text.", "documents");
+}
+
 void UpstreamBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) {
   auto shared = std::make_shared<Call>(Call{std::move(call), flight, executor, nullptr, false});
-  flight->on_cancel([shared] {
-    asio::post(shared->executor, [shared] {
-      shared->cancelled = true;
-      if (shared->connection) shared->connection->close();
+  // Only the coroutine owns the call: its connection must end with the I/O thread that it lives on.
+  flight->on_cancel([weak = std::weak_ptr(shared), executor, closed = closed_] {
+    if (closed->load()) return;
+    asio::post(executor, [weak] {
+      const auto cancelled = weak.lock();
+      if (!cancelled) return;
+      cancelled->cancelled = true;
+      if (cancelled->connection) cancelled->connection->close();
     });
   });
   asio::co_spawn(executor, run(std::move(shared)), asio::detached);
@@ -124,6 +134,7 @@ Task<ErrorCode> UpstreamBackend::exchange(Call& call, const std::string& request
       error = co_await call.connection->connect(url_, settings_.timeout);
       if (error) co_return error;
     }
+    if (call.cancelled) co_return asio::error::operation_aborted;
     head.parser.emplace();
     head.parser->body_limit(kMaxBody);
     head.parser->eager(true);
@@ -249,12 +260,12 @@ std::unique_ptr<UpstreamConnection> UpstreamBackend::take_idle(Executor executor
 void UpstreamBackend::give_back(Executor executor, std::unique_ptr<UpstreamConnection> connection) {
   const std::lock_guard lock(mutex_);
   auto& idle = idle_[&executor.context()];
-  if (!closed_ && idle.size() < kMaxIdle) idle.push_back(std::move(connection));
+  if (!closed_->load() && idle.size() < kMaxIdle) idle.push_back(std::move(connection));
 }
 
 void UpstreamBackend::close() {
   const std::lock_guard lock(mutex_);
-  closed_ = true;
+  closed_->store(true);
   idle_.clear();
 }
 

@@ -5,6 +5,7 @@
 #include "gateway/settings.hpp"
 #include "gateway/upstream_connection.hpp"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,7 +19,8 @@ class UpstreamBackend final : public Backend {
   static std::unique_ptr<UpstreamBackend> make(const std::string& name, const UpstreamSettings& settings,
                                                std::string& error);
 
-  std::optional<ApiError> check(const ChatRequest&) const override { return std::nullopt; }
+  std::optional<ApiError> check(const ChatRequest& request) const override;
+  bool keeps_shape() const override { return true; }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
   void close() override;
 
@@ -41,7 +43,7 @@ class UpstreamBackend final : public Backend {
   asio::ssl::context tls_;
   std::mutex mutex_;
   std::map<asio::execution_context*, std::vector<std::unique_ptr<UpstreamConnection>>> idle_;
-  bool closed_ = false;
+  std::shared_ptr<std::atomic<bool>> closed_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace kvasir::gateway

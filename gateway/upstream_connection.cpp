@@ -1,7 +1,10 @@
 #include "gateway/upstream_connection.hpp"
 
+#include <utility>
+
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/error.hpp>
 #include <sys/socket.h>
 
 namespace kvasir::gateway {
@@ -11,39 +14,15 @@ constexpr std::size_t kReadBytes = 64 << 10;
 
 }  // namespace
 
-std::string UpstreamUrl::authority() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + port;
-}
-
-std::optional<UpstreamUrl> UpstreamUrl::parse(std::string_view text) {
-  UpstreamUrl url;
-  if (text.starts_with("https://")) {
-    url.tls = true;
-    text.remove_prefix(8);
-  } else if (text.starts_with("http://")) {
-    text.remove_prefix(7);
-  } else {
-    return std::nullopt;
-  }
-  const auto slash = std::min(text.find('/'), text.size());
-  std::string_view authority = text.substr(0, slash);
-  url.path = text.substr(slash);
-  while (url.path.ends_with('/')) url.path.pop_back();
-  if (authority.find('@') != std::string_view::npos) return std::nullopt;  // credentials belong into api_key
-  url.port = url.tls ? "443" : "80";
-  const auto colon = authority.rfind(':');
-  const bool has_port = colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
-  if (has_port) {
-    url.port = authority.substr(colon + 1);
-    authority = authority.substr(0, colon);
-  }
-  if (authority.starts_with('[') && authority.ends_with(']')) authority = authority.substr(1, authority.size() - 2);
-  url.host = authority;
-  const bool digits = url.port.find_first_not_of("0123456789") == std::string::npos;
-  if (url.host.empty() || url.port.empty() || !digits || url.port.size() > 5) return std::nullopt;
-  return url;
-}
+// The system's resolver cannot be interrupted: what it finds too late is left to itself.
+struct UpstreamConnection::NameLookup {
+  explicit NameLookup(Executor executor) : resolver(executor), done(executor) {}
+  asio::ip::basic_resolver<Tcp, Executor> resolver;
+  Timer done;
+  bool found = false;
+  ErrorCode error;
+  asio::ip::basic_resolver_results<Tcp> endpoints;
+};
 
 UpstreamConnection::UpstreamConnection(Executor executor, const UpstreamUrl& url, asio::ssl::context& tls) {
   if (url.tls) {
@@ -56,18 +35,31 @@ UpstreamConnection::UpstreamConnection(Executor executor, const UpstreamUrl& url
 Task<ErrorCode> UpstreamConnection::connect(const UpstreamUrl& url, std::chrono::milliseconds timeout) {
   ErrorCode not_numeric;
   const auto address = asio::ip::make_address(url.host, not_numeric);
-  tcp().expires_after(timeout);
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  tcp().expires_at(deadline);
   if (!not_numeric) {
     const Tcp::endpoint endpoint(address, static_cast<std::uint16_t>(std::stoul(url.port)));
     const auto [error] = co_await tcp().async_connect(endpoint, use_tuple);
     if (error) co_return error;
   } else {
-    asio::ip::basic_resolver<Tcp, Executor> resolver(tcp().get_executor());
-    const auto [unknown, endpoints] = co_await resolver.async_resolve(url.host, url.port, use_tuple);
-    if (unknown) co_return unknown;
+    lookup_ = std::make_shared<NameLookup>(tcp().get_executor());
+    lookup_->done.expires_at(deadline);
+    lookup_->resolver.async_resolve(url.host, url.port, [lookup = lookup_](ErrorCode error, auto endpoints) {
+      lookup->found = true;
+      lookup->error = error;
+      lookup->endpoints = std::move(endpoints);
+      lookup->done.cancel();
+    });
+    co_await lookup_->done.async_wait(use_tuple);
+    const auto lookup = std::exchange(lookup_, nullptr);
+    if (closed_) co_return asio::error::operation_aborted;
+    if (!lookup->found) co_return beast::error::timeout;
+    if (lookup->error) co_return lookup->error;
+    const auto& endpoints = lookup->endpoints;
     const auto [error, endpoint] = co_await tcp().async_connect(endpoints, use_tuple);
     if (error) co_return error;
   }
+  if (closed_) co_return asio::error::operation_aborted;
   ErrorCode ignored;
   tcp().socket().set_option(Tcp::no_delay(true), ignored);
   if (!tls_) co_return ErrorCode{};
@@ -109,6 +101,8 @@ bool UpstreamConnection::still_idle() {
 }
 
 void UpstreamConnection::close() {
+  closed_ = true;
+  if (lookup_) lookup_->done.cancel();
   tcp().close();
 }
 

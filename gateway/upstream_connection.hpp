@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/asio.hpp"
+#include "gateway/upstream_url.hpp"
 
 #include <chrono>
 #include <memory>
@@ -14,16 +15,6 @@
 #include <boost/beast/core/flat_buffer.hpp>
 
 namespace kvasir::gateway {
-
-struct UpstreamUrl {
-  bool tls = false;
-  std::string host;
-  std::string port;
-  std::string path;  // "/v1", or empty
-
-  std::string authority() const;  // for the Host header
-  static std::optional<UpstreamUrl> parse(std::string_view text);
-};
 
 class UpstreamConnection {
  public:
@@ -38,14 +29,18 @@ class UpstreamConnection {
 
   // True if the server has neither closed nor said anything since the last answer.
   bool still_idle();
+  // Ends what runs, a look-up of the name included.
   void close();
 
  private:
+  struct NameLookup;
   TcpStream& tcp() { return tls_ ? tls_->next_layer() : *plain_; }
 
   std::optional<TcpStream> plain_;
   std::optional<asio::ssl::stream<TcpStream>> tls_;
   beast::flat_buffer buffer_;
+  std::shared_ptr<NameLookup> lookup_;
+  bool closed_ = false;
 };
 
 }  // namespace kvasir::gateway

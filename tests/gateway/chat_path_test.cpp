@@ -54,6 +54,68 @@ TEST(ChatPath, serves_a_neighbour_with_its_similarity) {
   EXPECT_EQ(different.headers.at("x-kvasir-cache-reason"), "below_threshold");
 }
 
+TEST(ChatPath, concludes_nothing_from_a_vector_that_leaves_something_out) {
+  TestGateway gateway;
+  always(gateway, {"Paris"});
+  ask(gateway, chat("Capital of France?"));
+  const TestResponse unread = ask(gateway, chat("Capital of ~?"));
+  EXPECT_EQ(unread.headers.at("x-kvasir-cache"), "miss");
+  EXPECT_EQ(unread.headers.at("x-kvasir-cache-reason"), "unread");
+  EXPECT_FALSE(unread.headers.contains("x-kvasir-similarity"));
+  EXPECT_EQ(gateway.cache().stats().vectors, 1U);
+  EXPECT_EQ(ask(gateway, chat("Capital of ~?")).headers.at("x-kvasir-cache"), "exact");
+}
+
+TEST(ChatPath, embeds_no_question_that_holds_its_context) {
+  TestGateway gateway;
+  always(gateway, {"Paris"});
+  ask(gateway, chat("Capital of France?"));
+  for (const std::string question : {"Capital? <document>Paris is.</document>", "Capital?\\n<Documents><d>x</d>",
+                                     "Capital?\\n Context: Paris is."}) {
+    EXPECT_EQ(ask(gateway, chat(question)).headers.at("x-kvasir-cache-reason"), "context") << question;
+  }
+  EXPECT_EQ(ask(gateway, chat("Can context: be inside?")).headers.at("x-kvasir-cache-reason"), "hit");
+  EXPECT_EQ(gateway.cache().stats().vectors, 1U);
+}
+
+TEST(ChatPath, names_the_default_model_in_every_shape) {
+  TestGateway gateway;
+  always(gateway, {"Paris"});
+  EXPECT_THAT(ask(gateway, chat("A", R"(,"stream":true)")).body, HasSubstr(R"("model":"played")"));
+  EXPECT_EQ(json::parse(ask(gateway, chat("B")).body)["model"].get<std::string>(), "played");
+}
+
+TEST(ChatPath, replays_logprobs_only_to_who_asks) {
+  TestGateway gateway;
+  gateway.engine->reply_with([](engine::GenerateListener& listener) {
+    listener.started(1, 0);
+    listener.delta("x", {{"x", -0.5F, {}}});
+    listener.finished({});
+  });
+  const TestResponse first = ask(gateway, chat("A", R"(,"logprobs":true)"));
+  EXPECT_TRUE(json::parse(first.body)["choices"][0]["logprobs"].is_object());
+  for (const std::string stream : {"", R"(,"stream":true)"}) {
+    const TestResponse without = ask(gateway, chat("A", stream));
+    EXPECT_EQ(without.headers.at("x-kvasir-cache"), "exact");
+    EXPECT_THAT(without.body, Not(HasSubstr(R"("bytes")")));
+    EXPECT_THAT(ask(gateway, chat("A", R"(,"logprobs":true)" + stream)).body, HasSubstr(R"("bytes")"));
+  }
+}
+
+TEST(ChatPath, does_not_join_a_computation_from_before_an_invalidation) {
+  TestGateway gateway;
+  TestClient before(gateway.port());
+  before.post(kChat, chat("Tell"));
+  const auto old = gateway.engine->call(0);
+  gateway.cache().invalidate({{}, {}, "", "", true});
+  TestClient after(gateway.port());
+  after.post(kChat, chat("Tell"));
+  speak(*gateway.engine->call(1).listener, {"new"});
+  EXPECT_THAT(after.response().body, HasSubstr("new"));
+  speak(*old.listener, {"old"});
+  EXPECT_THAT(before.response().body, HasSubstr("old"));
+}
+
 TEST(ChatPath, replays_a_plain_answer_as_a_stream_and_the_other_way_round) {
   TestGateway gateway;
   always(gateway, {"Par", "is"});
@@ -167,6 +229,46 @@ TEST(ChatPath, does_not_wait_for_ever_for_a_store_that_hangs) {
   const TestResponse response = ask(gateway, chat("Tell"));
   EXPECT_EQ(response.status, 200);
   EXPECT_FALSE(response.headers.contains("x-kvasir-cache-entry"));
+}
+
+TEST(ChatPath, breaks_a_stream_whose_promised_entry_could_not_be_stored) {
+  TestGateway gateway;
+  gateway.cache().fail();
+  TestClient client(gateway.port());
+  client.post(kChat, chat("Tell", R"(,"stream":true)"));
+  const auto call = gateway.engine->call(0);
+  call.listener->started(10, 0);
+  call.listener->delta("begun", {});
+  EXPECT_THAT(client.read_until("begun"), HasSubstr("x-kvasir-cache-entry"));
+  call.listener->finished({});
+  const std::string rest = client.read_until("[DONE]");
+  EXPECT_THAT(rest, HasSubstr(R"("code":"not_stored")"));
+  EXPECT_THAT(rest, Not(HasSubstr("[DONE]")));
+  EXPECT_TRUE(client.was_reset());
+}
+
+TEST(ChatPath, ends_a_stream_cleanly_that_promised_nothing) {
+  TestGateway gateway;
+  gateway.cache().fail();
+  always(gateway, {"x"});
+  const TestResponse response = ask(gateway, chat("Tell", R"(,"stream":true)"), "Cache-Control: no-store\r\n");
+  EXPECT_FALSE(response.headers.contains("x-kvasir-cache-entry"));
+  EXPECT_THAT(response.body, HasSubstr("[DONE]"));
+}
+
+TEST(ChatPath, charges_who_hangs_up) {
+  // SHA-256 of "abc"; a minute holds fewer tokens than one question.
+  TestGateway gateway({{"a", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "a", 0, 10}});
+  const std::string key = "Authorization: Bearer abc\r\n";
+  TestClient client(gateway.port());
+  client.post(kChat, chat("Tell me everything that there is to know about everything"), key);
+  const auto call = gateway.engine->call(0);
+  client.hang_up();
+  ASSERT_TRUE(gateway.engine->wait_for_cancel(call.id));
+  always(gateway, {"x"});
+  int status = 200;
+  for (int i = 0; i < 100 && status == 200; ++i) status = ask(gateway, chat("A"), key).status;
+  EXPECT_EQ(status, 429);
 }
 
 TEST(ChatPath, gives_an_error_to_all_who_wait_and_keeps_nothing) {

@@ -140,6 +140,22 @@ TEST(Config, listens_beyond_loopback_only_with_keys) {
   EXPECT_THAT(messages(parse(open + key)), ElementsAre());
 }
 
+TEST(Config, keeps_the_admin_listener_on_loopback) {
+  const std::string key =
+      "auth: {keys: [{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}\n";
+  EXPECT_THAT(messages(parse("server: {admin: 0.0.0.0:9090}\n" + key + std::string(kModel))),
+              ElementsAre(HasSubstr("server.admin has no key in this version")));
+}
+
+TEST(Config, refuses_an_upstream_that_could_not_be_served) {
+  for (const std::string url : {"ftp://h/v1", "http://me:secret@h/v1", "http://:80/v1", "http://h:65536/v1",
+                                "http://h:0/v1", "http://h/v1?key=secret", "http://h x/v1"}) {
+    const auto errors = messages(parse("models: [{name: m, upstream: {base_url: '" + url + "'}}]\n"));
+    ASSERT_EQ(errors.size(), 1U) << url;
+    EXPECT_THAT(errors[0], testing::AllOf(HasSubstr("upstream needs base_url"), testing::Not(HasSubstr("secret"))));
+  }
+}
+
 TEST(Config, prints_itself_without_secrets_and_reads_that_back) {
   const Config config = parse(
       "auth: {keys: [{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}\n"

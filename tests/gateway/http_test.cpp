@@ -92,6 +92,88 @@ TEST(Http, ends_the_connection_after_what_is_not_http) {
   }
 }
 
+TEST(Http, bounds_chunk_heads_and_trailers) {
+  TestGateway gateway;
+  const std::string head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string begin : {"1;", "0\r\nX: "}) {
+    TestClient client(gateway.port());
+    client.send(head + begin + std::string(300'000, 'x'));
+    EXPECT_EQ(client.response().status / 100, 4) << begin;
+    EXPECT_TRUE(client.ended());
+  }
+}
+
+TEST(Http, refuses_bodies_whose_end_is_ambiguous) {
+  TestGateway gateway;
+  always(gateway);
+  const std::string body = "0\r\n\r\n";
+  for (const std::string bad : {"1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip",
+                                "1.0\r\nTransfer-Encoding: chunked", "1.1\r\nHost: x\r\nTransfer-Encoding: identity",
+                                "1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5",
+                                "1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"}) {
+    TestClient client(gateway.port());
+    client.send("POST /v1/chat/completions HTTP/" + bad + "\r\n\r\n" + body);
+    const TestResponse response = client.response();
+    EXPECT_EQ(response.status, 400) << bad;
+    EXPECT_EQ(response.headers.at("connection"), "close");
+    EXPECT_TRUE(client.ended()) << bad;
+  }
+}
+
+TEST(Http, asks_for_the_key_before_it_reads_a_body) {
+  TestGateway gateway({{"a", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "a", 0, 0}});
+  TestClient client(gateway.port());
+  client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{");
+  const TestResponse response = client.response();
+  EXPECT_EQ(response.status, 401);
+  EXPECT_EQ(json::parse(response.body)["error"]["code"].get<std::string>(), "invalid_api_key");
+  EXPECT_EQ(response.headers.at("connection"), "close");
+}
+
+TEST(Http, joins_cache_control_lines) {
+  TestGateway gateway;
+  always(gateway);
+  TestClient client(gateway.port());
+  client.post(kChat, chat("A"), "Cache-Control: max-age=5\r\nCache-Control: no-store\r\n");
+  EXPECT_EQ(client.response().headers.at("x-kvasir-cache-reason"), "no_store");
+}
+
+TEST(Admin, answers_local_requests_only) {
+  TestGateway gateway;
+  const std::string port = std::to_string(gateway.admin_port());
+  const auto status = [&](const std::string& headers) {
+    TestClient client(gateway.admin_port());
+    client.send("GET /metrics HTTP/1.1\r\n" + headers + "\r\n");
+    return client.response().status;
+  };
+  for (const std::string& host :
+       {"localhost:" + port, "127.0.0.1:" + port, "[::1]:" + port, std::string("localhost")}) {
+    EXPECT_EQ(status("Host: " + host + "\r\n"), 200) << host;
+    EXPECT_EQ(status("Host: " + host + "\r\nOrigin: http://" + host + "\r\n"), 200) << host;
+  }
+  EXPECT_EQ(status("Host: rebound.example:" + port + "\r\n"), 403);
+  EXPECT_EQ(status("Host: 127.evil.example\r\n"), 403);
+  EXPECT_EQ(status("Host: localhost\r\nOrigin: https://evil.example\r\n"), 403);
+  EXPECT_EQ(status("Host: localhost\r\nOrigin: null\r\n"), 403);
+}
+
+TEST(Admin, selects_nothing_by_an_empty_list) {
+  TestGateway gateway;
+  always(gateway);
+  TestClient asker(gateway.port());
+  asker.post(kChat, chat("A"));
+  EXPECT_EQ(asker.response().status, 200);
+  const auto removed = [&](const std::string& body) {
+    TestClient client(gateway.admin_port());
+    client.send("POST /admin/cache/invalidate HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+                std::to_string(body.size()) + "\r\n\r\n" + body);
+    return json::parse(client.response().body)["answers"].get<int>();
+  };
+  EXPECT_EQ(removed(R"({"documents":[],"tenant":"default"})"), 0);
+  EXPECT_EQ(removed(R"({"tags":[],"model":"played"})"), 0);
+  EXPECT_EQ(removed(R"({"tenant":"default"})"), 1);
+}
+
 TEST(Http, gives_up_on_a_request_that_never_ends) {
   HttpLimits limits;
   limits.header_timeout = std::chrono::milliseconds(100);

@@ -106,6 +106,28 @@ TEST(ChatRequest, refuses_what_is_not_json_or_not_utf8_or_nested_too_deep) {
               HasSubstr("nested too deep"));
 }
 
+TEST(ChatRequest, refuses_keys_that_two_readers_would_understand_differently) {
+  EXPECT_EQ(refused(with(R"("seed":1,"seed":2)")).param, "seed");
+  EXPECT_EQ(refused(with(R"("mod\u0065l":"other")")).param, "model");
+  EXPECT_EQ(refused(with(R"("s\u0065ed":2)")).status, 400);
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":"a","content":"b"}]})").param, "messages");
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","cont\u0065nt":"a"}]})").param, "messages");
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":[{"type":"text","t\u0065xt":"a"}]}]})").param, "messages");
+  EXPECT_EQ(refused(with(R"("documents":[{"text":"a","\u0069d":"b"}])")).param, "documents");
+  EXPECT_EQ(refused(with(R"("documents":[{"text":"a","text":"b"}])")).param, "documents");
+  EXPECT_EQ(refused(with(R"("theirs":{"a":[{"b":1,"b":2}]})")).param, "theirs");
+  std::string many;
+  for (int i = 0; i < 40; ++i) many += "\"k" + std::to_string(i) + "\":0,";
+  accepted(with(many + R"("k":{"^\\d$":"a \" b"})"));
+  EXPECT_EQ(refused(with(many + R"("k39":1)")).param, "k39");
+}
+
+TEST(ChatRequest, needs_a_user_where_the_scope_is_the_user) {
+  EXPECT_EQ(refused(with(R"("cache_scope":"user")")).param, "user");
+  EXPECT_EQ(refused(with(R"("cache_scope":"user","user":"")")).param, "user");
+  EXPECT_TRUE(accepted(with(R"("cache_scope":"user","user":"ann")")).user_scope);
+}
+
 TEST(ChatRequest, refuses_for_the_engine_what_would_change_the_answer) {
   EXPECT_EQ(accepted(with(R"("n":2)")).not_for_engine->first, "n");
   EXPECT_EQ(accepted(with(R"("tools":[{"type":"function"}])")).not_for_engine->first, "tools");
@@ -147,6 +169,9 @@ TEST(CacheDirectives, are_read_from_the_header) {
   EXPECT_EQ(all.max_age, std::chrono::seconds(60));
   const auto none = CacheDirectives::parse("");
   EXPECT_FALSE(none.no_cache || none.no_store || none.only_if_cached || none.max_age);
+  EXPECT_EQ(CacheDirectives::parse("max-age=99999999999999999999").max_age, std::chrono::hours(10 * 366 * 24));
+  EXPECT_EQ(CacheDirectives::parse("max-age=9223372036854775807").max_age, std::chrono::hours(10 * 366 * 24));
+  EXPECT_EQ(CacheDirectives::parse("max-age=60, max-age=5").max_age, std::chrono::seconds(5));
   EXPECT_EQ(CacheDirectives::parse("max-age=soon").max_age, std::chrono::seconds(0));
 }
 

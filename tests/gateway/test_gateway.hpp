@@ -1,12 +1,14 @@
 // A gateway over real sockets with an engine that a test plays, and a cache whose store a test can hold up.
 #pragma once
 
+#include "gateway/admin_handler.hpp"
 #include "gateway/api_handler.hpp"
 #include "gateway/engine_backend.hpp"
 #include "gateway/http_server.hpp"
 #include "gateway/io_threads.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -108,6 +110,7 @@ class HeldCache final : public cache::ResponseCache {
              std::chrono::seconds ttl, std::vector<std::string> tags, std::uint64_t generation,
              std::function<void(bool)> done) override {
     auto report = [this, done = std::move(done)](bool stored) {
+      stored = stored && !failing_;
       std::unique_lock lock(mutex_);
       if (held_) {
         waiting_.push_back([done, stored] { done(stored); });
@@ -128,6 +131,8 @@ class HeldCache final : public cache::ResponseCache {
   }
   cache::CacheStats stats() const override { return inner_->stats(); }
 
+  // From now on nothing can be stored, says the cache.
+  void fail() { failing_ = true; }
   void hold() {
     const std::lock_guard lock(mutex_);
     held_ = true;
@@ -145,6 +150,7 @@ class HeldCache final : public cache::ResponseCache {
  private:
   std::mutex mutex_;
   bool held_ = false;
+  std::atomic<bool> failing_{false};
   std::vector<std::function<void()>> waiting_;
   std::unique_ptr<cache::ResponseCache> inner_;  // last: its thread may still report
 };
@@ -154,7 +160,8 @@ class FirstLetterEmbedder final : public embed::Embedder {
  public:
   const std::string& identity() const override { return identity_; }
   int dimension() const override { return 26; }
-  bool sees_all(std::string_view) const override { return true; }
+  // Nothing but '~' is unknown.
+  bool sees_all(std::string_view text) const override { return text.find('~') == std::string_view::npos; }
   std::vector<float> embed(std::span<const std::string_view> texts) override {
     std::vector<float> rows;
     for (const auto text : texts) {
@@ -195,6 +202,11 @@ class TestGateway {
         Services{&state, &keys_, models_.get(), chat_.get(), cache_.get(), &metrics_, &log_});
     server = HttpServer::bind(*io_, 2, {"127.0.0.1", 0}, *api_, limits, error);
     EXPECT_TRUE(server) << error;
+    admin_ = std::make_unique<AdminHandler>(
+        Services{&state, &keys_, models_.get(), chat_.get(), cache_.get(), &metrics_, &log_}, "", [] {});
+    admin_server_ = HttpServer::bind(*io_, 1, {"127.0.0.1", 0}, *admin_, limits, error);
+    EXPECT_TRUE(admin_server_) << error;
+    admin_server_->start();
     server->start();
     io_->start();
     state.ready = true;
@@ -202,14 +214,19 @@ class TestGateway {
   ~TestGateway() {
     cache_->release();
     io_->stop();
+    admin_->stop();
     questions_.stop();
     models_->close();
+    models_.reset();
+    cache_.reset();
     server->release();
+    admin_server_->release();
     io_.reset();
     ::close(null_);
   }
 
   int port() const { return server->address().port; }
+  int admin_port() const { return admin_server_->address().port; }
   HeldCache& cache() { return *cache_; }
 
   ServerState state;
@@ -227,6 +244,8 @@ class TestGateway {
   QuestionEmbedder questions_;
   std::unique_ptr<ChatService> chat_;
   std::unique_ptr<ApiHandler> api_;
+  std::unique_ptr<AdminHandler> admin_;
+  std::unique_ptr<HttpServer> admin_server_;
   std::unique_ptr<IoThreads> io_;
 };
 

@@ -96,6 +96,17 @@ TEST(StreamAssembler, puts_chunks_together) {
   EXPECT_TRUE(result.complete);
 }
 
+TEST(StreamAssembler, passes_events_without_choices) {
+  StreamAssembler stream;
+  for (const std::string event : {R"({"type":"ping"})", R"({"choices":null})", R"({"choices":"none"})", "{}"}) {
+    const auto delta = stream.push(event);
+    ASSERT_TRUE(delta.has_value()) << event;
+    EXPECT_EQ(delta->raw, event);
+    EXPECT_FALSE(delta->usage_only);
+  }
+  EXPECT_FALSE(stream.finished());
+}
+
 TEST(StreamAssembler, takes_an_error_event_as_the_end) {
   StreamAssembler stream;
   const auto result = stream.push(R"({"error":{"message":"out of memory"}})");

@@ -66,6 +66,43 @@ TEST(UpstreamPath, passes_fields_that_the_gateway_does_not_know) {
   EXPECT_THAT(seen, HasSubstr("authorization: Bearer sk-upstream"));
 }
 
+TEST(UpstreamPath, writes_documents_into_the_text_and_refuses_them_next_to_anything_else) {
+  std::string seen;
+  Fixture fixture([&](const std::string& request) {
+    seen = request;
+    return Reply{PlayedUpstream::plain(kAnswer)};
+  });
+  const std::string documents = R"("documents":[{"id":"d","text":"Oslo is cold."}])";
+  EXPECT_EQ(fixture.ask("A", "," + documents).status, 200);
+  EXPECT_THAT(seen, HasSubstr("Oslo is cold."));
+  TestClient client(fixture.gateway.port());
+  client.post(
+      kChat,
+      R"({"model":"upstream","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}],)" +
+          documents + "}");
+  const TestResponse refused = client.response();
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(json::parse(refused.body)["error"]["param"].get<std::string>(), "documents");
+}
+
+TEST(UpstreamPath, does_not_give_a_stream_to_who_asked_for_a_body) {
+  std::promise<void> joined;
+  Fixture fixture([&](const std::string& request) {
+    if (request.find(R"("stream":true)") == std::string::npos) return Reply{PlayedUpstream::plain(kAnswer)};
+    return Reply{PlayedUpstream::stream({kRole, kWord}), false, false,
+                 PlayedUpstream::chunks({kFinish, "[DONE]"}) + PlayedUpstream::kEnd,
+                 [&] { joined.get_future().wait(); }};
+  });
+  TestClient stream(fixture.gateway.port());
+  stream.post(kChat, chat("A", R"(,"model":"upstream","stream":true)"));
+  stream.read_until(R"("content":"Hi")");
+  const TestResponse plain = fixture.ask("A");
+  EXPECT_EQ(plain.headers.at("x-kvasir-cache"), "miss");
+  EXPECT_THAT(plain.body, HasSubstr("weird"));
+  joined.set_value();
+  EXPECT_THAT(stream.read_until("[DONE]"), HasSubstr("stop"));
+}
+
 TEST(UpstreamPath, never_sends_the_callers_key) {
   std::string seen;
   Fixture fixture([&](const std::string& request) {
