@@ -67,9 +67,9 @@ struct Layer {
 // Immutable after load; any thread.
 class Model {
  public:
-  // `shape` is what read_shape said, with a context that is no longer. Errors: unsupported_model (also for a tensor that
-  // this version would not read, since leaving it out would change answers), bad_model_file. Keeps `file` open: token
-  // embeddings are read from it, so the file must not be overwritten in place.
+  // `shape` is what read_shape said, with a context that is no longer. Errors: unsupported_model (also for a tensor
+  // that this version would not read, since leaving it out would change answers), bad_model_file. Keeps `file` open:
+  // token embeddings are read from it, so the file must not be overwritten in place.
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const ModelFile> file, const ModelShape& shape);
 
   const ModelShape& shape() const { return shape_; }
