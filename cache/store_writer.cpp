@@ -39,17 +39,13 @@ StoreWriter::~StoreWriter() {
 }
 
 void StoreWriter::enqueue(Job job) {
-  bool accepted = false;
-  {
-    const std::lock_guard lock(mutex_);
-    accepted = take_room(job.operation);
-    if (accepted) queue_.push_back(std::move(job));
-  }
-  if (accepted) {
+  if (std::unique_lock lock(mutex_); take_room(job.operation)) {
+    queue_.push_back(std::move(job));
+    lock.unlock();
     wake_.notify_one();
-  } else if (job.done) {
-    job.done(false, job.operation);
+    return;
   }
+  if (job.done) job.done(false, job.operation);
 }
 
 bool StoreWriter::take_room(const StoreOperation& operation) {
