@@ -39,6 +39,7 @@ def free_port():
 
 class Upstream(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one write an answer: two would meet delayed acknowledgements
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
