@@ -123,7 +123,7 @@ Result<ModelShape> read_shape(const ModelFile& file) {
   if (error) return *error;
   if (!eps || !(*eps > 0) || *eps > 1)
     return bad(file, "llama.attention.layer_norm_rms_epsilon is missing or out of range");
-  if (attention.heads % attention.kv_heads != 0 || attention.heads / attention.kv_heads > 64)
+  if (attention.heads % attention.kv_heads != 0 || attention.heads / attention.kv_heads > kernels::kMaxGroup)
     return bad(file, std::to_string(attention.heads) + " query heads cannot share " +
                          std::to_string(attention.kv_heads) + " KV heads");
   if (attention.head_dim % 16 != 0 || value_dim != attention.head_dim || rotated != attention.head_dim)

@@ -184,6 +184,7 @@ HttpResponse AdminHandler::cache_stats() const {
                         {"expired", stats.expired},
                         {"evicted", stats.evicted},
                         {"invalidated", stats.invalidated},
+                        {"removals_owed", stats.removals_owed},
                         {"corrupt", stats.corrupt}});
 }
 

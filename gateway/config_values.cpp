@@ -93,11 +93,8 @@ std::optional<std::string> expand_variables(std::string_view text, const Environ
     } else if (value) {
       expanded += *value;
     } else {
-      error.append("environment variable ")
-          .append(name)
-          .append(" is not set; set it or write ${")
-          .append(name)
-          .append(":-default}");
+      error = "environment variable ";
+      error.append(name).append(" is not set; set it or write ${").append(name).append(":-default}");
       return std::nullopt;
     }
     text.remove_prefix(end + 1);

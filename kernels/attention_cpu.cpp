@@ -232,7 +232,7 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
         b += 1;
       }
     }
-    Soft soft[kAttentionRows * 64];
+    Soft soft[kAttentionRows * kMaxGroup];
     for (int i = 0; i < queries.count; ++i)
       soft[i] =
           soften(s.scores + static_cast<std::ptrdiff_t>(i) * kSplit, queries.visible(i, begin), blocks * kKvBlock);

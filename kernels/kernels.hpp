@@ -57,7 +57,7 @@ struct KvLayer {
 
 struct AttentionShape {
   int heads = 0;
-  int kv_heads = 0;
+  int kv_heads = 0;  // divides heads; at most kMaxGroup query heads share one
   int head_dim = 0;  // a multiple of 16
   float scale = 0;   // usually 1/sqrt(head_dim)
 };
@@ -116,6 +116,7 @@ struct Kernels {
 // Floats of scratch that `attention` needs; rows at most kAttentionRows.
 std::size_t attention_scratch(const AttentionShape& shape);
 inline constexpr int kAttentionRows = 8;
+inline constexpr int kMaxGroup = 64;
 
 // The table for this processor; KVASIR_ISA=generic|avx2|avx512 in the environment overrides (unknown or unsupported
 // values are ignored). Thread safe.

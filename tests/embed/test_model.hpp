@@ -1,7 +1,8 @@
 // Where the tests of embed/ find the real model, the shared texts and the golden files.
 #pragma once
 
-#include <cstdlib>
+#include "tests/test_files.hpp"
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -11,16 +12,8 @@
 
 namespace kvasir::embed {
 
-// The models' cache folder, as the scripts fill it.
 inline std::filesystem::path minilm_folder() {
-  const auto variable = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
-  std::filesystem::path models = variable("KVASIR_MODELS");
-  if (models.empty()) {
-    std::filesystem::path cache = variable("XDG_CACHE_HOME");
-    if (cache.empty()) cache = std::filesystem::path(variable("HOME")) / ".cache";
-    models = cache / "kvasir" / "models";
-  }
-  return models / "all-minilm-l6-v2";
+  return model_path("all-minilm-l6-v2");
 }
 
 inline bool has_minilm() {
@@ -33,9 +26,7 @@ inline nlohmann::json golden(const std::string& name) {
 }
 
 inline std::filesystem::path xquad_file(const std::string& language) {
-  const char* shared = std::getenv("KVASIR_SHARED");
-  const auto root = shared ? std::filesystem::path(shared) : std::filesystem::path(KVASIR_SOURCE_DIR) / ".." / "shared";
-  return root / "data" / "xquad" / ("xquad." + language + ".json");
+  return shared_data() / "xquad" / ("xquad." + language + ".json");
 }
 
 // Every paragraph of XQuAD followed by its questions, in the file's order.

@@ -3,8 +3,8 @@
 #include "engine/chat_template.hpp"
 
 #include "engine/model_file.hpp"
+#include "tests/test_files.hpp"
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -25,11 +25,6 @@ using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-std::filesystem::path shared_data() {
-  const char* shared = std::getenv("KVASIR_SHARED");
-  return std::filesystem::path(shared != nullptr ? shared : KVASIR_SOURCE_DIR "/../shared") / "data";
-}
 
 nlohmann::json read_json(const std::filesystem::path& path) {
   std::ifstream file(path);
@@ -384,9 +379,8 @@ TEST_P(ModelTemplates, RenderAsTheReferenceDoes) {
 INSTANTIATE_TEST_SUITE_P(ChatTemplate, ModelTemplates, ::testing::Range(std::size_t{0}, std::size_t{32}));
 
 TEST(ChatTemplate, SmolLM2RendersAsTheReferenceDoes) {
-  const char* models = std::getenv("KVASIR_MODELS");
-  const auto path = std::filesystem::path(models != nullptr ? models : "") / "smollm2-135m-instruct-q4_1.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "KVASIR_MODELS holds no " << path.filename();
+  const auto path = model_path(kSmolLm2);
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no model at " << path << "; deploy/fetch_models.sh brings it";
   const auto file = ModelFile::open(path);
   ASSERT_TRUE(file) << file.error().message;
   const auto parsed = ChatTemplate::parse(*file->text("tokenizer.chat_template"), "<|im_start|>", "<|im_end|>");

@@ -57,4 +57,16 @@ inline Answer run(Engine& engine, GenerateRequest request) {
   return collector->wait();
 }
 
+// Submits all at once; the answers in the order of the requests.
+inline std::vector<Answer> run_together(Engine& engine, const std::vector<GenerateRequest>& requests) {
+  std::vector<std::shared_ptr<Collector>> collectors;
+  for (const GenerateRequest& request : requests) {
+    collectors.push_back(std::make_shared<Collector>());
+    engine.submit(request, collectors.back());
+  }
+  std::vector<Answer> answers;
+  for (const auto& collector : collectors) answers.push_back(collector->wait());
+  return answers;
+}
+
 }  // namespace kvasir::engine

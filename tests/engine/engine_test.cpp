@@ -83,13 +83,9 @@ TEST_F(EngineTest, GivesBitEqualLogprobsColdWarmBatchedAndInAnyChunkSize) {
     s.threads = 1 + step_tokens % 2;
     const auto engine = load(s);
     for (int round = 0; round < 2; ++round) {
-      std::vector<std::shared_ptr<Collector>> collectors;
-      for (const GenerateRequest& request : requests) {
-        collectors.push_back(std::make_shared<Collector>());
-        engine->submit(request, collectors.back());
-      }
+      const auto answers = run_together(*engine, requests);
       for (std::size_t i = 0; i < requests.size(); ++i) {
-        const Answer answer = collectors[i]->wait();
+        const Answer& answer = answers[i];
         ASSERT_FALSE(answer.error) << answer.error->message;
         EXPECT_EQ(answer.logprobs, alone[i].logprobs)
             << "step " << step_tokens << " round " << round << " request " << i;
@@ -104,15 +100,11 @@ TEST_F(EngineTest, GivesBitEqualLogprobsColdWarmBatchedAndInAnyChunkSize) {
 TEST_F(EngineTest, HoldsASharedPrefixOnceForTenRequestsAtOnce) {
   const auto engine = load(settings());
   const std::string system = words(150, 2);
-  std::vector<std::shared_ptr<Collector>> collectors;
-  for (int i = 0; i < 10; ++i) {
-    collectors.push_back(std::make_shared<Collector>());
-    engine->submit(ask(system, "Question " + std::to_string(i), 30), collectors.back());
-  }
+  std::vector<GenerateRequest> requests;
+  for (int i = 0; i < 10; ++i) requests.push_back(ask(system, "Question " + std::to_string(i), 30));
   int computed = 0;
   int prompt = 0;
-  for (const auto& collector : collectors) {
-    const Answer answer = collector->wait();
+  for (const Answer& answer : run_together(*engine, requests)) {
     computed += answer.summary.computed_tokens;
     prompt = answer.summary.prompt_tokens;
   }
@@ -130,13 +122,9 @@ TEST_F(EngineTest, PreemptsAndFinishesEverythingWhenMemoryIsShort) {
   for (unsigned i = 0; i < 6; ++i) requests.push_back(ask("s", words(10, 100 + i), 160));
   for (const GenerateRequest& request : requests) alone.push_back(run(*load(settings()), request));
   const auto engine = load(s);
-  std::vector<std::shared_ptr<Collector>> collectors;
-  for (const GenerateRequest& request : requests) {
-    collectors.push_back(std::make_shared<Collector>());
-    engine->submit(request, collectors.back());
-  }
+  const auto answers = run_together(*engine, requests);
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    const Answer answer = collectors[i]->wait();
+    const Answer& answer = answers[i];
     ASSERT_FALSE(answer.error) << answer.error->message;
     EXPECT_EQ(answer.summary.completion_tokens, 160);
     EXPECT_EQ(answer.logprobs, alone[i].logprobs);
@@ -157,14 +145,9 @@ TEST_F(EngineTest, RefusesWhenTheQueueIsFullAndSaysWhenToComeBack) {
   s.max_sequences = 1;
   s.max_queue = 2;
   const auto engine = load(s);
-  std::vector<std::shared_ptr<Collector>> collectors;
-  for (int i = 0; i < 12; ++i) {
-    collectors.push_back(std::make_shared<Collector>());
-    engine->submit(ask("s", words(20, 7), 60), collectors.back());
-  }
+  const std::vector<GenerateRequest> requests(12, ask("s", words(20, 7), 60));
   int refused = 0;
-  for (const auto& collector : collectors) {
-    const Answer answer = collector->wait();
+  for (const Answer& answer : run_together(*engine, requests)) {
     if (!answer.error) continue;
     ++refused;
     EXPECT_EQ(answer.error->code, ErrorCode::overloaded);
@@ -260,12 +243,8 @@ TEST_F(EngineTest, ServesRequestsThatArriveTogetherOnAnIdleEngineWithoutAQueue) 
   EngineSettings s = settings();
   s.max_queue = 0;
   const auto engine = load(s);
-  std::vector<std::shared_ptr<Collector>> collectors;
-  for (int i = 0; i < 10; ++i) {
-    collectors.push_back(std::make_shared<Collector>());
-    engine->submit(ask("s", "together", 5), collectors.back());
-  }
-  for (const auto& collector : collectors) EXPECT_FALSE(collector->wait().error);
+  const std::vector<GenerateRequest> requests(10, ask("s", "together", 5));
+  for (const Answer& answer : run_together(*engine, requests)) EXPECT_FALSE(answer.error);
 }
 
 TEST_F(EngineTest, RefusesAnEndlessPromptWithoutReadingItAll) {

@@ -3,6 +3,7 @@
 #include "engine/engine.hpp"
 #include "tests/engine/collector.hpp"
 #include "tests/engine/golden.hpp"
+#include "tests/test_files.hpp"
 
 #include <gtest/gtest.h>
 
@@ -29,7 +30,7 @@ GenerateRequest question(const std::string& text) {
 class SmolLM2Exactness : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = model_path("smollm2-135m-instruct-q4_1.gguf");
+    path_ = model_path(kSmolLm2);
     // tests/run.sh has fetched it: there a skip would hide that the main promise was not checked.
     if (std::getenv("KVASIR_REQUIRE_MODELS") != nullptr) {
       ASSERT_TRUE(std::filesystem::exists(path_)) << path_;
@@ -70,13 +71,11 @@ TEST_F(SmolLM2Exactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
   }
 
   const auto engine = load(128, 2);
-  std::vector<std::shared_ptr<Collector>> collectors;
-  for (const char* text : questions) {
-    collectors.push_back(std::make_shared<Collector>());
-    engine->submit(question(text), collectors.back());
-  }
-  for (std::size_t i = 0; i < collectors.size(); ++i) {
-    const Answer answer = collectors[i]->wait();
+  std::vector<GenerateRequest> requests;
+  for (const char* text : questions) requests.push_back(question(text));
+  const auto answers = run_together(*engine, requests);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const Answer& answer = answers[i];
     ASSERT_FALSE(answer.error);
     if (i == 0) {
       EXPECT_EQ(answer.logprobs, cold.logprobs) << "in a batch of 8";

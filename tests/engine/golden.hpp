@@ -1,10 +1,9 @@
-// Where golden data and models lie, and a model with everything it needs to run a step.
+// A model with everything it needs to run a step.
 #pragma once
 
 #include "engine/step_runner.hpp"
+#include "tests/test_files.hpp"
 
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -12,21 +11,6 @@
 #include <vector>
 
 namespace kvasir::engine {
-
-inline std::filesystem::path shared_data() {
-  const char* folder = std::getenv("KVASIR_SHARED");
-  return (folder != nullptr ? std::filesystem::path(folder)
-                            : std::filesystem::path(KVASIR_SOURCE_DIR) / ".." / "shared") /
-         "data";
-}
-
-inline std::string model_path(const std::string& name) {
-  if (const char* folder = std::getenv("KVASIR_MODELS")) return std::string(folder) + "/" + name;
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const std::string base = cache != nullptr ? cache : std::string(home != nullptr ? home : ".") + "/.cache";
-  return base + "/kvasir/models/" + name;
-}
 
 struct LoadedModel {
   std::unique_ptr<Model> model;

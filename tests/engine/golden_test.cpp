@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(Llama, TinyModel,
 
 TEST(SmolLM2, HasLogprobsNoFartherFromTheReferenceThanLlamaCpp) {
   const auto file = shared_data() / "engine_golden" / "real" / "smollm2.json";
-  const std::string gguf = model_path("smollm2-135m-instruct-q4_1.gguf");
+  const std::string gguf = model_path(kSmolLm2);
   if (!std::filesystem::exists(file)) GTEST_SKIP() << "no golden data at " << file;
   if (!std::filesystem::exists(gguf)) GTEST_SKIP() << "no model at " << gguf << "; deploy/fetch_models.sh brings it";
   const json golden = json::parse(std::ifstream(file));

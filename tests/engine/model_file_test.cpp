@@ -2,9 +2,9 @@
 #include "engine/model_file.hpp"
 
 #include "engine/model_file_parser.hpp"
+#include "tests/test_files.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -85,16 +85,6 @@ GgufWriter small_file() {
   file.array("tokens", 8, 2).string("a").string("b").array("types", 5, 2).number(1).number(-3);
   file.tensor("weight", {32, 2}, kQ8_0, 0).tensor("norm", {4}, kF32, 96).data(96 + 16);
   return file;
-}
-
-std::filesystem::path shared_data() {
-  const char* shared = std::getenv("KVASIR_SHARED");
-  return std::filesystem::path(shared != nullptr ? shared : KVASIR_SOURCE_DIR "/../shared") / "data";
-}
-
-std::string read_bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 class TemporaryFile {
@@ -328,9 +318,8 @@ TEST(ModelFile, AGoldenModelCutOrChangedAnywhereIsRefusedOrSafe) {
 }
 
 TEST(ModelFile, SmolLM2IsRead) {
-  const char* models = std::getenv("KVASIR_MODELS");
-  const auto path = std::filesystem::path(models != nullptr ? models : "") / "smollm2-135m-instruct-q4_1.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "KVASIR_MODELS holds no " << path.filename();
+  const auto path = model_path(kSmolLm2);
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no model at " << path << "; deploy/fetch_models.sh brings it";
   const auto file = ModelFile::open(path);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(*file->text("general.architecture"), "llama");

@@ -2,11 +2,10 @@
 #include "engine/tokenizer.hpp"
 
 #include "engine/tokenizer_utf8.hpp"
+#include "tests/test_files.hpp"
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <random>
 #include <sstream>
@@ -25,21 +24,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-std::filesystem::path shared_data() {
-  const char* shared = std::getenv("KVASIR_SHARED");
-  return std::filesystem::path(shared != nullptr ? shared : KVASIR_SOURCE_DIR "/../shared") / "data";
-}
-
-std::filesystem::path smollm2() {
-  const char* models = std::getenv("KVASIR_MODELS");
-  return std::filesystem::path(models != nullptr ? models : "") / "smollm2-135m-instruct-q4_1.gguf";
-}
-
-std::string read_bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::unique_ptr<Tokenizer> load(const std::filesystem::path& path) {
   const auto file = ModelFile::open(path);
@@ -256,8 +240,9 @@ TEST(Tokenizer, AVocabularyThatContradictsItselfIsRefused) {
 TEST(Tokenizer, SmolLM2IdsEqualTheReference) {
   const auto golden = shared_data() / "engine_golden" / "real" / "smollm2.json";
   if (!std::filesystem::exists(golden)) GTEST_SKIP() << golden << " is not there";
-  if (!std::filesystem::exists(smollm2())) GTEST_SKIP() << "KVASIR_MODELS holds no " << smollm2().filename();
-  const auto tokenizer = load(smollm2());
+  if (!std::filesystem::exists(model_path(kSmolLm2)))
+    GTEST_SKIP() << "no model at " << model_path(kSmolLm2) << "; deploy/fetch_models.sh brings it";
+  const auto tokenizer = load(model_path(kSmolLm2));
   ASSERT_NE(tokenizer, nullptr);
   const auto prompts = nlohmann::json::parse(read_bytes(golden))["prompts"];
   ASSERT_THAT(prompts, Not(IsEmpty()));
