@@ -64,26 +64,49 @@ LocalEmbedder::LocalEmbedder(std::string identity, WordPiece tokenizer, BertConf
       tokenizer_(std::move(tokenizer)),
       encoder_(std::move(config), std::move(weights), threads) {}
 
-std::vector<TokenId> LocalEmbedder::tokenize(std::string_view text) const {
-  return tokenizer_.encode(text, static_cast<std::size_t>(encoder_.config().max_tokens));
+// What the encoder sees of a text: cut at its limit.
+LocalEmbedder::Tokens LocalEmbedder::read(std::string_view text) const {
+  return tokenizer_.encode(text, static_cast<std::size_t>(max_tokens()));
+}
+
+LocalEmbedder::Tokens LocalEmbedder::tokenize(std::string_view text) const {
+  return tokenizer_.encode(text, static_cast<std::size_t>(max_tokens()) + 1);
+}
+
+LocalEmbedder::Tokens LocalEmbedder::complete(std::span<const TokenId> ids) const {
+  const auto known = [&](TokenId id) { return id >= 0 && static_cast<std::size_t>(id) < tokenizer_.size(); };
+  if (!std::all_of(ids.begin(), ids.end(), known)) return {};
+  Tokens tokens;
+  tokens.reserve(ids.size() + 2);
+  if (ids.empty() || ids.front() != tokenizer_.begin()) tokens.push_back(tokenizer_.begin());
+  tokens.insert(tokens.end(), ids.begin(), ids.end());
+  if (tokens.back() != tokenizer_.end()) tokens.push_back(tokenizer_.end());
+  return tokens;
 }
 
 int LocalEmbedder::count_tokens(std::string_view text) const {
-  return static_cast<int>(tokenize(text).size());
+  return static_cast<int>(read(text).size());
 }
 
 bool LocalEmbedder::sees_all(std::string_view text) const {
-  const std::vector<TokenId> ids = tokenize(text);
+  const Tokens ids = read(text);
   // A text that fills the limit may have been cut there.
-  return static_cast<int>(ids.size()) < encoder_.config().max_tokens &&
+  return static_cast<int>(ids.size()) < max_tokens() &&
          std::find(ids.begin(), ids.end(), tokenizer_.unknown()) == ids.end();
 }
 
 std::vector<float> LocalEmbedder::embed(std::span<const std::string_view> texts) {
+  std::vector<Tokens> inputs;
+  inputs.reserve(texts.size());
+  for (const std::string_view text : texts) inputs.push_back(read(text));
+  return embed_tokens(inputs);
+}
+
+std::vector<float> LocalEmbedder::embed_tokens(std::span<const Tokens> inputs) {
   const auto dimension = static_cast<std::size_t>(encoder_.config().hidden);
-  std::vector<float> vectors(texts.size() * dimension);
+  std::vector<float> vectors(inputs.size() * dimension);
   float* out = vectors.data();
-  std::vector<TokenId> ids;
+  Tokens ids;
   std::vector<int> lengths;
   const auto run = [&] {
     const std::lock_guard lock(mutex_);
@@ -92,8 +115,7 @@ std::vector<float> LocalEmbedder::embed(std::span<const std::string_view> texts)
     ids.clear();
     lengths.clear();
   };
-  for (const std::string_view text : texts) {
-    const std::vector<TokenId> tokens = tokenize(text);
+  for (const Tokens& tokens : inputs) {
     if (ids.size() + tokens.size() > BertEncoder::kMaxRows) run();
     ids.insert(ids.end(), tokens.begin(), tokens.end());
     lengths.push_back(static_cast<int>(tokens.size()));

@@ -28,13 +28,17 @@ class LocalEmbedder final : public Embedder {
   int dimension() const override { return encoder_.config().hidden; }
   bool sees_all(std::string_view text) const override;
   std::vector<float> embed(std::span<const std::string_view> texts) override;
+  int max_tokens() const override { return encoder_.config().max_tokens; }
+  Tokens tokenize(std::string_view text) const override;
+  Tokens complete(std::span<const TokenId> ids) const override;
+  std::vector<float> embed_tokens(std::span<const Tokens> inputs) override;
 
   // Tokens of a text as `embed` sees them, cut at the model's limit: what `usage.prompt_tokens` counts. Thread safe.
   int count_tokens(std::string_view text) const;
 
  private:
   LocalEmbedder(std::string identity, WordPiece tokenizer, BertConfig config, BertWeights weights, int threads);
-  std::vector<TokenId> tokenize(std::string_view text) const;
+  Tokens read(std::string_view text) const;
 
   const std::string identity_;
   const WordPiece tokenizer_;

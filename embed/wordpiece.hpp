@@ -30,6 +30,8 @@ class WordPiece {
 
   std::size_t size() const { return size_; }
   TokenId unknown() const { return unknown_; }  // [UNK]
+  TokenId begin() const { return cls_; }        // [CLS]
+  TokenId end() const { return sep_; }          // [SEP]
 
  private:
   friend class WordPieceEncoding;

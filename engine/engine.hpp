@@ -39,8 +39,16 @@ struct SamplingParams {
   int top_logprobs = -1;                                   // -1: no logprobs; 0..20 alternatives
 };
 
+// A prompt without a chat template around it.
+struct RawPrompt {
+  std::string text;                  // UTF-8; control tokens written in it count as such
+  std::vector<std::int32_t> tokens;  // not empty: ids of the model's vocabulary, instead of `text`
+  bool echo = false;                 // the prompt's text comes first, as a delta of its own
+};
+
 struct GenerateRequest {
   rag::Prompt prompt;
+  std::optional<RawPrompt> raw;  // instead of `prompt`
   int max_tokens = 0;  // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;

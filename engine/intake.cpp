@@ -15,11 +15,12 @@ Error bad_request(std::string param, std::string message) {
   return {ErrorCode::bad_request, std::move(message), std::move(param), 0};
 }
 
-Error too_long(int context, const std::string& tokens) {
+Error too_long(int context, const GenerateRequest& request, const std::string& tokens) {
+  const std::string what = request.raw ? "the prompt is " : "the messages are ";
   return {ErrorCode::context_length,
-          "This model's maximum context length is " + std::to_string(context) + " tokens, but the messages are " +
-              tokens + " tokens long. Please shorten them.",
-          "messages", 0};
+          "This model's maximum context length is " + std::to_string(context) + " tokens, but " + what + tokens +
+              " tokens long. Please shorten " + (request.raw ? "it." : "them."),
+          request.raw ? "prompt" : "messages", 0};
 }
 
 }  // namespace
@@ -82,27 +83,54 @@ std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, 
   return marks;
 }
 
+Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& request, std::string& text) const {
+  if (request.raw && !request.raw->tokens.empty()) {
+    Detokenizer spoken(tokenizer_);
+    for (const TokenId token : request.raw->tokens) {
+      if (token < 0 || token >= tokenizer_.size())
+        return bad_request("prompt",
+                           "prompt names token " + std::to_string(token) + ", which the model does not have.");
+      if (request.raw->echo)
+        text += tokenizer_.is_control(token) ? std::string(tokenizer_.piece(token)) : spoken.push(token);
+    }
+    text += spoken.finish();
+    return request.raw->tokens;
+  }
+  if (request.raw) {
+    text = request.raw->text;
+  } else {
+    auto rendered = render(request.prompt);
+    if (!rendered) return rendered.error();
+    text = std::move(*rendered);
+  }
+  // Tokenising megabytes only to refuse them would hold up everybody behind.
+  const std::size_t least = text.size() / longest_token_;
+  if (least >= static_cast<std::size_t>(context_))
+    return too_long(context_, request, "at least " + std::to_string(least));
+  std::vector<TokenId> tokens = tokenizer_.encode(text, true);
+  if (!tokens.empty()) return tokens;
+  if (request.raw && tokenizer_.bos() >= 0) return std::vector<TokenId>{tokenizer_.bos()};
+  return bad_request(request.raw ? "prompt" : "messages", "the prompt is empty.");
+}
+
 Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) const {
   GenerateRequest& request = submission.request;
   if (auto checked = check(request); !checked) return checked.error();
-  const auto text = render(request.prompt);
-  if (!text) return text.error();
-
-  // Tokenising megabytes only to refuse them would hold up everybody behind.
-  const std::size_t least = text->size() / longest_token_;
-  if (least >= static_cast<std::size_t>(context_)) return too_long(context_, "at least " + std::to_string(least));
+  std::string text;
+  auto tokens = tokenize(request, text);
+  if (!tokens) return tokens.error();
 
   auto sequence = std::make_unique<Sequence>();
-  sequence->tokens = tokenizer_.encode(*text, true);
+  sequence->tokens = std::move(*tokens);
   sequence->prompt_tokens = sequence->size();
-  if (sequence->tokens.empty()) return bad_request("messages", "the rendered prompt is empty.");
-  if (sequence->prompt_tokens >= context_) return too_long(context_, std::to_string(sequence->prompt_tokens));
+  if (sequence->prompt_tokens >= context_) return too_long(context_, request, std::to_string(sequence->prompt_tokens));
+  if (request.raw && request.raw->echo) sequence->echo = std::move(text);
   const int room = context_ - sequence->prompt_tokens;
   sequence->id = submission.id;
   sequence->max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
   sequence->cache_namespace = std::move(request.cache_namespace);
   sequence->record = request.prompt_cache;
-  sequence->documents = find_documents(*text, sequence->tokens, request.prompt.documents);
+  sequence->documents = find_documents(text, sequence->tokens, request.prompt.documents);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   sequence->text =
       std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);
@@ -133,6 +161,7 @@ bool Intake::submit(Submission& submission) {
   std::size_t bytes = 0;
   for (const rag::Message& message : submission.request.prompt.messages) bytes += message.text.size();
   for (const rag::Document& document : submission.request.prompt.documents.in_order()) bytes += document.text.size();
+  if (const auto& raw = submission.request.raw) bytes += raw->text.size() + raw->tokens.size() * sizeof(TokenId);
   {
     const std::lock_guard lock(mutex_);
     if (stop_ || queue_.size() >= max_queued_) return false;

@@ -33,6 +33,8 @@ class PromptReader {
  private:
   Result<void> check(const GenerateRequest& request) const;
   Result<std::string> render(const rag::Prompt& prompt) const;
+  // The prompt's tokens; `text` becomes what they say.
+  Result<std::vector<TokenId>> tokenize(const GenerateRequest& request, std::string& text) const;
   std::vector<DocumentMark> find_documents(const std::string& text, std::span<const TokenId> tokens,
                                            const rag::DocumentSet& documents) const;
 

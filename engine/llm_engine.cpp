@@ -190,6 +190,7 @@ std::optional<FinishReason> LlmEngine::sample(Sequence& sequence, std::span<cons
     counters_.prompt_tokens += static_cast<std::uint64_t>(sequence.prompt_tokens);
     counters_.reused_tokens += static_cast<std::uint64_t>(sequence.reused);
     sequence.listener->started(sequence.prompt_tokens, sequence.reused);
+    if (!sequence.echo.empty()) sequence.listener->delta(std::move(sequence.echo), {});
   }
   const SampledToken sampled = sequence.sampler->sample(logits, sequence.output());
   ++counters_.generated_tokens;

@@ -29,6 +29,7 @@ struct Sequence {
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;
+  std::string echo;  // of the prompt, to be said before the first token
 
   int computed = 0;  // tokens whose KV is in `blocks`
   int recorded = 0;  // blocks that the tree knows

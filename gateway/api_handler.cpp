@@ -1,31 +1,63 @@
 #include "gateway/api_handler.hpp"
 
+#include "gateway/completion_writer.hpp"
+#include "gateway/error_response.hpp"
 #include "gateway/json_text.hpp"
+#include "gateway/openai_request.hpp"
+#include "gateway/openapi.hpp"
+#include "gateway/pass_on.hpp"
+
+#include <algorithm>
 
 namespace kvasir::gateway {
 namespace {
 
 constexpr std::string_view kModels = "/v1/models";
+constexpr std::string_view kReads = "GET, HEAD";
 
-bool reads(const HttpRequest& request) {
-  return request.method == "GET" || request.method == "HEAD";
+bool allows(std::string_view methods, std::string_view method) {
+  while (!methods.empty()) {
+    const std::size_t end = std::min(methods.find(", "), methods.size());
+    if (methods.substr(0, end) == method) return true;
+    methods.remove_prefix(std::min(end + 2, methods.size()));
+  }
+  return false;
+}
+
+HttpResponse nothing_here() {
+  return error_response(ApiError::not_found("There is nothing at this path."));
 }
 
 }  // namespace
 
-HttpResponse error_response(const ApiError& error) {
-  HttpResponse response{error.status, error.body(), "", "application/json", false};
-  if (error.retry_after_seconds > 0) {
-    append_header(response.headers, "retry-after", std::to_string(error.retry_after_seconds));
-  }
-  return response;
-}
+struct ApiHandler::Route {
+  std::string_view path;  // with a '/' at its end: whatever begins so
+  std::string_view methods;
+  Task<void> (ApiHandler::*endpoint)(HttpExchange&, Caller&, RequestRecord&);
 
-HttpResponse method_not_allowed(std::string_view allowed) {
-  HttpResponse response = error_response(
-      {405, "This path does not know this method.", "invalid_request_error", "", "method_not_allowed", 0});
-  append_header(response.headers, "allow", allowed);
-  return response;
+  bool matches(std::string_view asked) const { return path.ends_with('/') ? asked.starts_with(path) : asked == path; }
+};
+
+ApiHandler::ApiHandler(const Services& services)
+    : services_(services),
+      chat_(*services.chat, *services.metrics),
+      embeddings_(services.embedding_name, *services.embedder, *services.models),
+      responses_(chat_, *services.responses),
+      created_(new_delivery(false).created) {}
+
+const ApiHandler::Route* ApiHandler::find_route(std::string_view path) {
+  static constexpr Route kRoutes[] = {
+      {"/v1/chat/completions", "POST", &ApiHandler::chat},
+      {"/v1/completions", "POST", &ApiHandler::completions},
+      {"/v1/embeddings", "POST", &ApiHandler::embeddings},
+      {"/v1/responses", "POST", &ApiHandler::responses},
+      {"/v1/responses/", "GET, HEAD, DELETE", &ApiHandler::responses},
+      {kModels, kReads, &ApiHandler::models},
+      {"/v1/models/", kReads, &ApiHandler::models},
+  };
+  const auto found =
+      std::find_if(std::begin(kRoutes), std::end(kRoutes), [&](const Route& route) { return route.matches(path); });
+  return found == std::end(kRoutes) ? nullptr : found;
 }
 
 Task<void> ApiHandler::handle(HttpExchange& exchange) {
@@ -36,10 +68,14 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
   }
   RequestRecord record;
   record.id = request.id;
-  if (request.path == "/v1/chat/completions") {
-    co_await chat(exchange, record);
+  if (const Route* route = find_route(request.path)) {
+    co_await serve(*route, exchange, record);
   } else {
-    HttpResponse response = models(request);
+    const bool description = request.path == kOpenApiPath;
+    HttpResponse response = !description ? nothing_here()
+                            : allows(kReads, request.method)
+                                ? HttpResponse{200, std::string(openapi_json()), "", "application/json", false}
+                                : method_not_allowed(kReads);
     record.status = response.status;
     const bool sent = co_await exchange.send(std::move(response));
     if (!sent) record.status = 499;
@@ -49,7 +85,9 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
 }
 
 std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
-  if (head.path.starts_with("/health/") || services_.keys->knows(head.authorization)) return std::nullopt;
+  if (head.path.starts_with("/health/") || head.path == kOpenApiPath || services_.keys->knows(head.authorization)) {
+    return std::nullopt;
+  }
   const ApiError error = ApiError::invalid_api_key();
   RequestRecord record;
   record.id = head.id;
@@ -60,13 +98,13 @@ std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
   return error_response(error);
 }
 
-Task<void> ApiHandler::chat(HttpExchange& exchange, RequestRecord& record) {
+Task<void> ApiHandler::serve(const Route& route, HttpExchange& exchange, RequestRecord& record) {
   const HttpRequest& request = exchange.request();
   std::optional<HttpResponse> refusal;
   Caller* caller = nullptr;
-  if (request.method != "POST") {
-    refusal = method_not_allowed("POST");
-  } else if (services_.state->draining.load(std::memory_order_relaxed)) {
+  if (!allows(route.methods, request.method)) {
+    refusal = method_not_allowed(route.methods);
+  } else if (request.method == "POST" && services_.state->draining.load(std::memory_order_relaxed)) {
     refusal = error_response(ApiError::draining());
     refusal->close = true;
   } else if (auto admitted = services_.keys->admit(request.authorization)) {
@@ -82,39 +120,76 @@ Task<void> ApiHandler::chat(HttpExchange& exchange, RequestRecord& record) {
   }
   record.tenant = caller->tenant;
   record.key_name = caller->name;
-  co_await chat_.handle(exchange, *caller, record);
+  co_await (this->*route.endpoint)(exchange, *caller, record);
+}
+
+Task<void> ApiHandler::chat(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
+  return chat_.handle(exchange, caller, record);
+}
+
+Task<void> ApiHandler::completions(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
+  auto parsed = parse_completion_request(std::move(exchange.request().body));
+  if (!parsed) {
+    co_await refuse(exchange, record, parsed.error());
+    co_return;
+  }
+  auto request = std::make_shared<ChatRequest>(std::move(*parsed));
+  const auto* model = services_.models->find(request->model);
+  if (auto* upstream = model == nullptr ? nullptr : model->backend->upstream()) {
+    record.model = model->name;
+    PassOn passed{"/completions", std::move(request->body), request->raw_prompts[0].text, request->stream, ""};
+    append_header(passed.headers, "x-kvasir-cache", to_string(CacheTier::bypass));
+    append_header(passed.headers, "x-kvasir-cache-reason", "endpoint");
+    co_await pass_on(*upstream, std::move(passed), exchange, caller, record);
+    co_return;
+  }
+  CompletionWriter writer(request);
+  co_await chat_.answer(exchange, caller, record, std::move(request), writer);
+}
+
+Task<void> ApiHandler::embeddings(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
+  return embeddings_.handle(exchange, caller, record);
+}
+
+Task<void> ApiHandler::responses(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
+  return responses_.handle(exchange, caller, record);
+}
+
+Task<void> ApiHandler::models(HttpExchange& exchange, Caller&, RequestRecord& record) {
+  const std::string_view path = exchange.request().path;
+  HttpResponse response = path == kModels ? list_models() : model(path.substr(kModels.size() + 1));
+  record.status = response.status;
+  const bool sent = co_await exchange.send(std::move(response));
+  if (!sent) record.status = 499;
 }
 
 HttpResponse ApiHandler::health(const HttpRequest& request) const {
-  if (!reads(request)) return method_not_allowed("GET, HEAD");
+  if (!allows(kReads, request.method)) return method_not_allowed(kReads);
   if (request.path == "/health/live") return {200, R"({"status":"live"})", "", "application/json", false};
-  if (request.path != "/health/ready") return error_response(ApiError::not_found("There is nothing at this path."));
+  if (request.path != "/health/ready") return nothing_here();
   if (services_.state->draining.load() || !services_.state->ready.load()) return error_response(ApiError::draining());
   return {200, R"({"status":"ready"})", "", "application/json", false};
 }
 
-HttpResponse ApiHandler::models(const HttpRequest& request) const {
-  const std::string_view path = request.path;
-  const bool one = path.starts_with(std::string(kModels) + "/");
-  if (path != kModels && !one) return error_response(ApiError::not_found("There is nothing at this path."));
-  if (!reads(request)) return method_not_allowed("GET, HEAD");
-  if (auto admitted = services_.keys->admit(request.authorization); !admitted) return error_response(admitted.error());
-  if (one) return model(path.substr(kModels.size() + 1));
+HttpResponse ApiHandler::list_models() const {
   HttpResponse response;
   response.body = R"({"object":"list","data":[)";
-  for (const auto& known : services_.models->all()) {
+  const auto append = [&](std::string_view name) {
     if (response.body.back() != '[') response.body += ',';
-    append_model(response.body, known.name);
-  }
+    append_model(response.body, name);
+  };
+  for (const auto& known : services_.models->all()) append(known.name);
+  if (!embeddings_.name().empty()) append(embeddings_.name());
   response.body += "]}";
   return response;
 }
 
 HttpResponse ApiHandler::model(std::string_view name) const {
   const auto* known = name.empty() ? nullptr : services_.models->find(name);
-  if (known == nullptr) return error_response(ApiError::model_not_found(std::string(name)));
+  const bool embeds = !name.empty() && name == embeddings_.name();
+  if (known == nullptr && !embeds) return error_response(ApiError::model_not_found(std::string(name)));
   HttpResponse response;
-  append_model(response.body, known->name);
+  append_model(response.body, name);
   return response;
 }
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "gateway/chat_endpoint.hpp"
+#include "gateway/embeddings_endpoint.hpp"
 #include "gateway/http_connection.hpp"
 #include "gateway/key_ring.hpp"
 #include "gateway/metrics.hpp"
 #include "gateway/model_table.hpp"
 #include "gateway/request_log.hpp"
+#include "gateway/responses_endpoint.hpp"
 #include "gateway/server_state.hpp"
 
 namespace kvasir::gateway {
@@ -20,30 +22,38 @@ struct Services {
   cache::ResponseCache* cache = nullptr;
   Metrics* metrics = nullptr;
   RequestLog* log = nullptr;
+  QuestionEmbedder* embedder = nullptr;
+  std::string embedding_name = {};  // the embedder's, as clients call it; empty: it serves no clients
+  ResponseStore* responses = nullptr;
 };
 
 class ApiHandler final : public HttpHandler {
  public:
-  explicit ApiHandler(const Services& services)
-      : services_(services), chat_(*services.chat, *services.metrics), created_(new_delivery(false).created) {}
+  explicit ApiHandler(const Services& services);
 
   Task<void> handle(HttpExchange& exchange) override;
   std::optional<HttpResponse> refuse_early(const HttpRequest& head) override;
 
  private:
-  Task<void> chat(HttpExchange& exchange, RequestRecord& record);
+  struct Route;
+  static const Route* find_route(std::string_view path);
+
+  Task<void> serve(const Route& route, HttpExchange& exchange, RequestRecord& record);
+  Task<void> chat(HttpExchange& exchange, Caller& caller, RequestRecord& record);
+  Task<void> completions(HttpExchange& exchange, Caller& caller, RequestRecord& record);
+  Task<void> embeddings(HttpExchange& exchange, Caller& caller, RequestRecord& record);
+  Task<void> responses(HttpExchange& exchange, Caller& caller, RequestRecord& record);
+  Task<void> models(HttpExchange& exchange, Caller& caller, RequestRecord& record);
   HttpResponse health(const HttpRequest& request) const;
-  HttpResponse models(const HttpRequest& request) const;
+  HttpResponse list_models() const;
   HttpResponse model(std::string_view name) const;
   void append_model(std::string& out, std::string_view name) const;
 
   Services services_;
   ChatEndpoint chat_;
+  EmbeddingsEndpoint embeddings_;
+  ResponsesEndpoint responses_;
   std::int64_t created_;
 };
-
-// Shared by the listeners.
-HttpResponse error_response(const ApiError& error);
-HttpResponse method_not_allowed(std::string_view allowed);
 
 }  // namespace kvasir::gateway

@@ -1,5 +1,6 @@
 #include "gateway/chat_endpoint.hpp"
 
+#include "gateway/chat_writer.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/openai_request.hpp"
 
@@ -29,6 +30,10 @@ void append_cache_headers(std::string& headers, const ChatOutcome& outcome, bool
   append_header(headers, "x-kvasir-cache-reason", outcome.reason);
 }
 
+ShownAnswer shown_of(const FlightResult& result) {
+  return {&result.answer, result.engine ? &*result.engine : nullptr, result.raw_body, false};
+}
+
 }  // namespace
 
 // One request on its way through the endpoint.
@@ -36,6 +41,7 @@ struct ChatEndpoint::Turn {
   HttpExchange* exchange = nullptr;
   Caller* caller = nullptr;
   RequestRecord* record = nullptr;
+  AnswerWriter* writer = nullptr;
   SteadyClock::time_point begin = SteadyClock::now();
   std::shared_ptr<ChatRequest> request;
   ChatOutcome outcome;
@@ -52,16 +58,24 @@ struct ChatEndpoint::Turn {
 };
 
 Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
+  auto parsed = parse_chat_request(std::move(exchange.request().body));
+  if (!parsed) {
+    co_await refuse(exchange, record, parsed.error());
+    co_return;
+  }
+  auto request = std::make_shared<ChatRequest>(std::move(*parsed));
+  ChatWriter writer(request);
+  co_await answer(exchange, caller, record, std::move(request), writer);
+}
+
+Task<void> ChatEndpoint::answer(HttpExchange& exchange, Caller& caller, RequestRecord& record,
+                                std::shared_ptr<ChatRequest> request, AnswerWriter& writer) {
   Turn turn;
   turn.exchange = &exchange;
   turn.caller = &caller;
   turn.record = &record;
-  auto parsed = parse_chat_request(std::move(exchange.request().body));
-  if (!parsed) {
-    co_await fail(turn, parsed.error());
-    co_return;
-  }
-  turn.request = std::make_shared<ChatRequest>(std::move(*parsed));
+  turn.writer = &writer;
+  turn.request = std::move(request);
   record.model = turn.request->model;
   record.stream = turn.request->stream;
   ChatCall call{turn.request, CacheDirectives::parse(exchange.request().cache_control), caller.tenant, record.id};
@@ -85,12 +99,10 @@ Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestR
   record.total = turn.elapsed();
 }
 
-Task<void> ChatEndpoint::fail(Turn& turn, const ApiError& error) {
-  HttpResponse response{error.status, error.body(), "", "application/json", false};
+Task<void> ChatEndpoint::fail(Turn& turn, ApiError error) {
+  turn.writer->rename(error);
+  HttpResponse response = error_response(error);
   append_cache_headers(response.headers, turn.outcome, false);
-  if (error.retry_after_seconds > 0) {
-    append_header(response.headers, "retry-after", std::to_string(error.retry_after_seconds));
-  }
   turn.record->status = error.status;
   turn.record->error = error.code.empty() ? error.type : error.code;
   turn.record->total = turn.elapsed();
@@ -116,16 +128,15 @@ Task<void> ChatEndpoint::replay(Turn& turn) {
   response.headers.reserve(256);
   append_cache_headers(response.headers, turn.outcome, true);
   turn.record->entry = turn.outcome.entry_id;
-  Delivery delivery = new_delivery(true);
-  delivery.logprobs = turn.request->logprobs;
+  const ShownAnswer shown{&answer, nullptr, "", true};
+  if (turn.request->stream) turn.writer->begin(response.body);
+  co_await turn.writer->complete(shown);
   if (turn.request->stream) {
-    const ChunkWriter writer(delivery, answer.model, answer.system_fingerprint, turn.request->include_usage);
-    writer.replay(response.body, answer, nullptr);
-    response.body += kStreamEnd;
+    turn.writer->end(response.body, shown);
     response.content_type = kEventStream;
     append_header(response.headers, "cache-control", "no-cache");
   } else {
-    append_completion(response.body, delivery, answer);
+    turn.writer->body(response.body, shown);
   }
   note_usage(turn, answer, nullptr);
   turn.first_byte();
@@ -159,76 +170,23 @@ Task<void> ChatEndpoint::wait_plain(Turn& turn) {
   }
   turn.exchange->stop_watching();
   const FlightResult& result = client.result();
+  const ShownAnswer shown = shown_of(result);
   HttpResponse response;
   append_cache_headers(response.headers, turn.outcome, news.kept == Kept::yes);
   if (news.kept == Kept::yes) turn.record->entry = turn.outcome.entry_id;
-  Delivery delivery = new_delivery(false);
-  delivery.engine = result.engine ? &*result.engine : nullptr;
-  if (result.raw_body.empty()) {
-    append_completion(response.body, delivery, result.answer);
-  } else {
-    response.body = with_cached_false(result.raw_body);
-  }
-  note_usage(turn, result.answer, delivery.engine);
+  co_await turn.writer->complete(shown);
+  turn.writer->body(response.body, shown);
+  note_usage(turn, result.answer, shown.engine);
   turn.first_byte();
   turn.record->status = 200;
   const bool sent = co_await turn.exchange->send(std::move(response));
   if (!sent) turn.record->status = 499;
 }
 
-namespace {
-
-// The client's side of a stream: what to write for what the flight has.
-class StreamView {
- public:
-  StreamView(bool include_usage, std::string model)
-      : model_(std::move(model)),
-        include_usage_(include_usage),
-        writer_(new_delivery(false), model_, kEngineFingerprint, include_usage) {}
-
-  void append(std::string& out, const FlightDelta& delta) {
-    if (delta.raw.empty()) {
-      begin(out);
-      writer_.delta(out, 0, delta.content, delta.logprobs);
-      return;
-    }
-    raw_ = true;
-    if (delta.usage_only && !include_usage_) return;
-    out.append("data: ").append(with_cached_false(delta.raw)).append("\n\n");
-  }
-
-  // All that is missing at the end, [DONE] included.
-  void append_end(std::string& out, const FlightResult& result) {
-    const engine::GenerateSummary* engine = result.engine ? &*result.engine : nullptr;
-    if (!raw_ && !begun_) {
-      const ChunkWriter whole(new_delivery(false), result.answer.model, result.answer.system_fingerprint,
-                              include_usage_);
-      whole.replay(out, result.answer, engine);
-    } else if (!raw_) {
-      writer_.finish(out, 0, result.answer.choices[0].finish_reason, engine);
-      writer_.usage(out, result.answer, engine);
-    }
-    out += kStreamEnd;
-  }
-
- private:
-  void begin(std::string& out) {
-    if (!std::exchange(begun_, true)) writer_.role(out, 0);
-  }
-
-  std::string model_;
-  bool include_usage_;
-  ChunkWriter writer_;
-  bool begun_ = false;
-  bool raw_ = false;
-};
-
-}  // namespace
-
 Task<void> ChatEndpoint::wait_stream(Turn& turn) {
   FlightClient& client = *turn.outcome.client;
   HttpExchange& exchange = *turn.exchange;
-  StreamView view(turn.request->include_usage, turn.request->model);
+  AnswerWriter& writer = *turn.writer;
   exchange.watch([&client] { client.hang_up(); });
   auto deadline = SteadyClock::time_point::max();
   bool begun = false;
@@ -244,6 +202,7 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
       co_await fail(turn, client.error());
       co_return;
     }
+    std::string out;
     if (!begun) {
       std::string headers;
       promised = !turn.outcome.entry_id.empty() && (news.phase != FlightPhase::settled || news.kept == Kept::yes);
@@ -252,21 +211,31 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
       begun = true;
       turn.first_byte();
       if (!co_await exchange.begin_stream(std::move(headers), kEventStream)) co_return;
+      writer.begin(out);
     }
-    std::string out;
-    for (const FlightDelta* delta : news.deltas) view.append(out, *delta);
+    for (const FlightDelta* delta : news.deltas) writer.delta(out, *delta);
     const bool broken_promise = promised && news.kept == Kept::failed;
     if (news.phase == FlightPhase::failed || broken_promise) {
-      const ApiError& error = broken_promise ? kNotStored : client.error();
+      ApiError error = broken_promise ? kNotStored : client.error();
+      writer.rename(error);
       turn.record->status = error.status;
       turn.record->error = error.code;
-      out.append("data: ").append(error.body()).append("\n\n");
+      const bool ended = writer.fail(out, error);
       if (broken_promise) charge(turn, client.result());
+      exchange.stop_watching();
       co_await exchange.write(std::move(out));
-      co_await exchange.abort();
+      if (ended) {
+        co_await exchange.end_stream();
+      } else {
+        co_await exchange.abort();
+      }
       co_return;
     }
-    if (news.phase == FlightPhase::settled || news.timed_out) view.append_end(out, client.result());
+    if (news.phase == FlightPhase::settled || news.timed_out) {
+      const ShownAnswer shown = shown_of(client.result());
+      co_await writer.complete(shown);
+      writer.end(out, shown);
+    }
     if (!co_await exchange.write(std::move(out))) co_return;
     if (news.phase == FlightPhase::finished && deadline == SteadyClock::time_point::max()) {
       deadline = SteadyClock::now() + kStorePatience;

@@ -1,11 +1,13 @@
-// POST /v1/chat/completions: HTTP and JSON in front of ChatService.
+// POST /v1/chat/completions: HTTP and JSON in front of ChatService; and the delivery of answers that all endpoints of
+// completions share.
 #pragma once
 
+#include "gateway/answer_writer.hpp"
 #include "gateway/chat_service.hpp"
+#include "gateway/error_response.hpp"
 #include "gateway/http_connection.hpp"
 #include "gateway/key_ring.hpp"
 #include "gateway/metrics.hpp"
-#include "gateway/openai_response.hpp"
 
 namespace kvasir::gateway {
 
@@ -16,6 +18,9 @@ class ChatEndpoint {
 
   // Answers the exchange and fills `record`; `caller` pays for the tokens.
   Task<void> handle(HttpExchange& exchange, Caller& caller, RequestRecord& record);
+  // The same for a request that is read already and an answer that `writer` shows.
+  Task<void> answer(HttpExchange& exchange, Caller& caller, RequestRecord& record, std::shared_ptr<ChatRequest> request,
+                    AnswerWriter& writer);
 
  private:
   struct Turn;
@@ -23,7 +28,7 @@ class ChatEndpoint {
   Task<void> replay(Turn& turn);
   Task<void> wait_plain(Turn& turn);
   Task<void> wait_stream(Turn& turn);
-  Task<void> fail(Turn& turn, const ApiError& error);
+  Task<void> fail(Turn& turn, ApiError error);
   void charge(Turn& turn, const FlightResult& result);
   void note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine);
 

@@ -1,6 +1,7 @@
-// A chat completion request as plain values: checked, and nothing behind this sees JSON.
+// A completion request, of a chat as a rule, as plain values: checked, and nothing behind this sees JSON.
 #pragma once
 
+#include "engine/engine.hpp"
 #include "rag/prompt.hpp"
 
 #include <chrono>
@@ -16,7 +17,8 @@ namespace kvasir::gateway {
 struct ChatRequest {
   std::string model;
   std::vector<rag::Message> messages;
-  std::vector<rag::Document> documents;  // of the `documents` field
+  std::vector<rag::Document> documents;        // of the `documents` field
+  std::vector<engine::RawPrompt> raw_prompts;  // of a legacy completion, instead of messages; each has `n` choices
 
   bool stream = false;
   bool include_usage = false;  // stream_options.include_usage

@@ -99,15 +99,30 @@ struct ChatService::Lookup {
   }
 };
 
+namespace {
+
+// For the key: a raw prompt is no chat, its bytes are in `extra` and its text is judged as a question.
+rag::Prompt prompt_of(ChatRequest& request) {
+  if (request.raw_prompts.empty()) return rag::analyse(std::move(request.messages), std::move(request.documents));
+  rag::Prompt prompt;
+  for (const engine::RawPrompt& raw : request.raw_prompts) {
+    prompt.question.append(raw.tokens.empty() ? std::string_view(raw.text) : "tokens").append("\n");
+  }
+  return prompt;
+}
+
+}  // namespace
+
 std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const ModelTable::Model& model) {
   auto lookup = std::make_shared<Lookup>();
   lookup->call = std::move(call);
   lookup->model = &model;
   ChatRequest& request = *lookup->call.request;
-  lookup->prompt = rag::analyse(std::move(request.messages), std::move(request.documents));
+  const bool raw = !request.raw_prompts.empty();
+  lookup->prompt = prompt_of(request);
   lookup->key = cache::make_key(cache_request(lookup->call, model.name, lookup->prompt));
-  lookup->holds_context = holds_context(lookup->key.question);
-  if (lookup->holds_context) lookup->key.semantic = false;
+  lookup->holds_context = !raw && holds_context(lookup->key.question);
+  if (raw || lookup->holds_context) lookup->key.semantic = false;
   return lookup;
 }
 

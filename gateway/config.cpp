@@ -165,14 +165,26 @@ void read_cache(ConfigSection section, cache::CacheSettings& cache) {
   section.finish();
 }
 
+void read_responses(ConfigSection section, ResponseStoreSettings& responses) {
+  section.read("ttl", responses.ttl);
+  section.read_bytes("max_bytes", responses.max_bytes, 1ULL << 20, 1ULL << 40);
+  section.finish();
+}
+
+bool known_model(const Settings& settings, const std::string& name) {
+  return std::any_of(settings.models.begin(), settings.models.end(),
+                     [&](const ModelSettings& model) { return model.name == name; });
+}
+
 void check_whole(const ConfigSection& root, const Settings& settings) {
   if (settings.models.empty()) {
     root.error(root.mark("models"), "no model is configured; give at least one under models");
   }
-  const bool known = std::any_of(settings.models.begin(), settings.models.end(),
-                                 [&](const ModelSettings& model) { return model.name == settings.default_model; });
-  if (!settings.default_model.empty() && !known) {
+  if (!settings.default_model.empty() && !known_model(settings, settings.default_model)) {
     root.error(root.mark("default_model"), "default_model '" + settings.default_model + "' is none of the models");
+  }
+  if (known_model(settings, settings.embedding_name)) {
+    root.error(root.mark("embedding"), "embedding.name '" + settings.embedding_name + "' is that of a model already");
   }
   if (settings.keys.empty() && !settings.server.listen.loopback()) {
     root.error(root.mark("server"), "without keys under auth the gateway listens on loopback only, not on " +
@@ -191,9 +203,11 @@ void read_root(ConfigSection& root, Settings& settings) {
   root.read("default_model", settings.default_model);
   ConfigSection embedding = root.section("embedding");
   embedding.read("model", settings.embedding_model);
+  embedding.read("name", settings.embedding_name);
   embedding.not_available("upstream");
   embedding.finish();
   read_cache(root.section("cache"), settings.cache);
+  read_responses(root.section("responses"), settings.responses);
   root.finish();
   check_whole(root, settings);
 }
@@ -281,7 +295,9 @@ Config default_config(const Environment& environment) {
   read_server(root.section("server"), found.server);
   root.read("default_model", found.default_model);
   root.section("embedding").read("model", found.embedding_model);
+  root.section("embedding").read("name", found.embedding_name);
   read_cache(root.section("cache"), found.cache);
+  read_responses(root.section("responses"), found.responses);
   check_whole(root, found);
   config.settings = std::move(found);
   return config;

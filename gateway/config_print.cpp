@@ -118,8 +118,13 @@ std::string print_config(const Settings& settings) {
   print_models(out, settings.models);
   out << YAML::Key << "default_model" << YAML::Value << settings.default_model;
   out << YAML::Key << "embedding" << YAML::Value << YAML::BeginMap;
-  out << YAML::Key << "model" << YAML::Value << settings.embedding_model << YAML::EndMap;
+  out << YAML::Key << "model" << YAML::Value << settings.embedding_model;
+  if (!settings.embedding_name.empty()) out << YAML::Key << "name" << YAML::Value << settings.embedding_name;
+  out << YAML::EndMap;
   print_cache(out, settings.cache);
+  out << YAML::Key << "responses" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "ttl" << YAML::Value << print_duration(settings.responses.ttl);
+  out << YAML::Key << "max_bytes" << YAML::Value << print_bytes(settings.responses.max_bytes) << YAML::EndMap;
   out << YAML::EndMap;
   return std::string(out.c_str()) + "\n";
 }

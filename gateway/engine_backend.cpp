@@ -2,51 +2,136 @@
 
 #include "gateway/openai_response.hpp"
 
+#include <algorithm>
+#include <mutex>
+
 namespace kvasir::gateway {
 namespace {
 
-// Lives as long as the engine works on the request; called on the engine's thread.
-class Listener final : public engine::GenerateListener {
+// The choices of one request: as many sequences of the engine, one flight. The sequences of a prompt share its KV: they
+// are submitted together, and the engine lets all but one wait until the prefix is there.
+class Choices {
  public:
-  Listener(std::shared_ptr<Flight> flight, std::string model) : flight_(std::move(flight)) {
+  // `engine`: used while it is known to live, by its own calls and by those of who submits.
+  Choices(std::shared_ptr<Flight> flight, std::string model, std::size_t per_prompt, std::size_t count,
+          engine::Engine& engine)
+      : flight_(std::move(flight)), engine_(&engine), per_prompt_(per_prompt), logprobs_(count), unfinished_(count) {
     answer_.model = std::move(model);
     answer_.system_fingerprint = kEngineFingerprint;
-    answer_.choices.emplace_back();
+    answer_.choices.resize(count);
   }
 
-  void started(int, int) override { flight_->started(); }
+  // Any thread. A sequence that comes after the end is cancelled.
+  void submitted(engine::Engine::RequestId id) {
+    {
+      const std::lock_guard lock(mutex_);
+      ids_.push_back(id);
+      if (!cancelled_) return;
+    }
+    cancel();
+  }
+  void cancel() {
+    std::vector<engine::Engine::RequestId> ids;
+    {
+      const std::lock_guard lock(mutex_);
+      cancelled_ = true;
+      ids.swap(ids_);
+    }
+    for (const auto id : ids) engine_->cancel(id);
+  }
 
-  void delta(std::string text, std::vector<engine::TokenLogprob> logprobs) override {
+  // What follows runs on the engine's thread.
+  void started() {
+    if (!failed_) flight_->started();
+  }
+
+  void delta(std::size_t index, std::string text, const std::vector<engine::TokenLogprob>& logprobs) {
+    if (failed_) return;
     FlightDelta delta;
+    delta.index = static_cast<int>(index);
     for (const auto& logprob : logprobs) {
       if (!delta.logprobs.empty()) delta.logprobs += ',';
       append_logprob(delta.logprobs, logprob);
     }
+    std::string& all = logprobs_[index];
     if (!delta.logprobs.empty()) {
-      if (!logprobs_.empty()) logprobs_ += ',';
-      logprobs_ += delta.logprobs;
+      if (!all.empty()) all += ',';
+      all += delta.logprobs;
     }
-    answer_.choices[0].content += text;
+    answer_.choices[index].content += text;
     delta.content = std::move(text);
     flight_->push(std::move(delta));
   }
 
-  void finished(const engine::GenerateSummary& summary) override {
-    cache::AnswerChoice& choice = answer_.choices[0];
+  void finished(std::size_t index, const engine::GenerateSummary& summary) {
+    if (failed_) return;
+    cache::AnswerChoice& choice = answer_.choices[index];
     choice.finish_reason = summary.finish == engine::FinishReason::stop ? "stop" : "length";
-    if (!logprobs_.empty()) choice.logprobs = R"({"content":[)" + logprobs_ + R"(],"refusal":null})";
-    answer_.prompt_tokens = summary.prompt_tokens;
-    answer_.completion_tokens = summary.completion_tokens;
-    flight_->finish({std::move(answer_), "", summary, true});
+    if (!logprobs_[index].empty()) choice.logprobs = R"({"content":[)" + logprobs_[index] + R"(],"refusal":null})";
+    add(index, summary);
+    if (--unfinished_ > 0) return;
+    answer_.prompt_tokens = total_.prompt_tokens;
+    answer_.completion_tokens = total_.completion_tokens;
+    flight_->finish({std::move(answer_), "", total_, true});
   }
 
-  void failed(const engine::Error& error) override { flight_->fail(ApiError::from(error)); }
+  void failed(const engine::Error& error) {
+    if (std::exchange(failed_, true)) return;
+    cancel();
+    flight_->fail(ApiError::from(error));
+  }
 
  private:
-  std::shared_ptr<Flight> flight_;
+  // A prompt counts once, however many choices it has; times are those of the slowest.
+  void add(std::size_t index, const engine::GenerateSummary& summary) {
+    if (index % per_prompt_ == 0) {
+      total_.prompt_tokens += summary.prompt_tokens;
+      total_.reused_tokens += summary.reused_tokens;
+      total_.computed_tokens += summary.computed_tokens;
+    }
+    total_.completion_tokens += summary.completion_tokens;
+    total_.queued = std::max(total_.queued, summary.queued);
+    total_.prefill = std::max(total_.prefill, summary.prefill);
+    total_.decode = std::max(total_.decode, summary.decode);
+  }
+
+  const std::shared_ptr<Flight> flight_;
+  engine::Engine* engine_;
+  const std::size_t per_prompt_;
+  std::mutex mutex_;
+  std::vector<engine::Engine::RequestId> ids_;
+  bool cancelled_ = false;
+
   cache::Answer answer_;
-  std::string logprobs_;
+  std::vector<std::string> logprobs_;  // items, by choice
+  engine::GenerateSummary total_;
+  std::size_t unfinished_;
+  bool failed_ = false;
 };
+
+// Lives as long as the engine works on the sequence; called on the engine's thread.
+class Listener final : public engine::GenerateListener {
+ public:
+  Listener(std::shared_ptr<Choices> choices, std::size_t index) : choices_(std::move(choices)), index_(index) {}
+
+  void started(int, int) override { choices_->started(); }
+  void delta(std::string text, std::vector<engine::TokenLogprob> logprobs) override {
+    choices_->delta(index_, std::move(text), logprobs);
+  }
+  void finished(const engine::GenerateSummary& summary) override { choices_->finished(index_, summary); }
+  void failed(const engine::Error& error) override { choices_->failed(error); }
+
+ private:
+  std::shared_ptr<Choices> choices_;
+  std::size_t index_;
+};
+
+// The first choice of a seed is the only one of a request without `n`; the others are as good as other seeds.
+std::optional<std::uint64_t> seed_of(const ChatRequest& request, std::size_t choice) {
+  constexpr std::uint64_t kGoldenRatio = 0x9E3779B97F4A7C15ULL;
+  if (!request.seed) return std::nullopt;
+  return static_cast<std::uint64_t>(*request.seed) ^ (choice * kGoldenRatio);
+}
 
 engine::SamplingParams sampling_of(const ChatRequest& request) {
   engine::SamplingParams sampling;
@@ -55,7 +140,6 @@ engine::SamplingParams sampling_of(const ChatRequest& request) {
   sampling.top_k = request.top_k;
   sampling.frequency_penalty = static_cast<float>(request.frequency_penalty);
   sampling.presence_penalty = static_cast<float>(request.presence_penalty);
-  if (request.seed) sampling.seed = static_cast<std::uint64_t>(*request.seed);
   sampling.logit_bias = request.logit_bias;
   sampling.top_logprobs = request.logprobs ? request.top_logprobs : -1;
   return sampling;
@@ -70,16 +154,24 @@ std::optional<ApiError> EngineBackend::check(const ChatRequest& request) const {
 }
 
 void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Executor) {
+  const ChatRequest& request = *call.request;
+  const std::size_t prompts = std::max<std::size_t>(request.raw_prompts.size(), 1);
+  const auto per_prompt = static_cast<std::size_t>(request.n);
+  const auto choices = std::make_shared<Choices>(flight, name_, per_prompt, prompts * per_prompt, *engine_);
   engine::GenerateRequest generate;
   generate.prompt = std::move(call.prompt);
-  generate.max_tokens = call.request->max_tokens;
-  generate.stop = call.request->stop;
-  generate.sampling = sampling_of(*call.request);
+  generate.max_tokens = request.max_tokens;
+  generate.stop = request.stop;
+  generate.sampling = sampling_of(request);
   generate.cache_namespace = call.tenant;
-  generate.prompt_cache = call.request->prompt_cache;
-  const auto id = engine_->submit(std::move(generate), std::make_shared<Listener>(flight, name_));
-  flight->on_cancel([weak = std::weak_ptr(engine_), id] {
-    if (const auto engine = weak.lock()) engine->cancel(id);
+  generate.prompt_cache = request.prompt_cache;
+  for (std::size_t i = 0; i < prompts * per_prompt; ++i) {
+    if (!request.raw_prompts.empty()) generate.raw = request.raw_prompts[i / per_prompt];
+    generate.sampling.seed = seed_of(request, i % per_prompt);
+    choices->submitted(engine_->submit(generate, std::make_shared<Listener>(choices, i)));
+  }
+  flight->on_cancel([choices, weak = std::weak_ptr(engine_)] {
+    if (const auto engine = weak.lock()) choices->cancel();
   });
 }
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include <boost/asio/signal_set.hpp>
@@ -32,6 +33,14 @@ std::unique_ptr<Backend> open_backend(const ModelSettings& model, const Upstream
     return nullptr;
   }
   return std::make_unique<EngineBackend>(model.name, std::move(*engine));
+}
+
+// What clients of /v1/embeddings call the embedder.
+std::string embedding_name(const Settings& settings) {
+  if (settings.embedding_model.empty() || !settings.embedding_name.empty()) return settings.embedding_name;
+  std::string folder = settings.embedding_model;
+  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  return std::filesystem::path(folder).filename().string();
 }
 
 bool open_models(const Settings& settings, RequestLog& log, std::vector<ModelTable::Model>& models,
@@ -59,6 +68,7 @@ struct Gateway::Parts {
   std::unique_ptr<cache::ResponseCache> cache;
   std::unique_ptr<ModelTable> models;
   std::unique_ptr<QuestionEmbedder> questions;
+  std::unique_ptr<ResponseStore> responses;
   std::unique_ptr<ChatService> chat;
   std::unique_ptr<ApiHandler> api;
   std::unique_ptr<AdminHandler> admin;
@@ -93,19 +103,24 @@ bool Gateway::Parts::open(std::string& error) {
 }
 
 bool Gateway::Parts::open_cache(std::string& error) {
-  if (settings.cache.semantic && !settings.embedding_model.empty()) {
+  if (!settings.embedding_model.empty()) {
     const int threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     embedder = embed::LocalEmbedder::open(settings.embedding_model, threads, error);
     if (!embedder) return false;
   }
-  settings.cache.semantic = embedder != nullptr;
+  settings.cache.semantic = settings.cache.semantic && embedder != nullptr;
   cache = cache::ResponseCache::open(settings.cache, embedder ? embedder->identity() : "",
                                      embedder ? embedder->dimension() : 0, error);
-  return cache != nullptr;
+  if (!cache) return false;
+  responses = ResponseStore::open(settings.cache.path, settings.responses, error);
+  return responses != nullptr;
 }
 
 bool Gateway::Parts::bind(std::string& error) {
-  const Services services{&state, &keys, models.get(), chat.get(), cache.get(), &metrics, log.get()};
+  const Services services{&state,         &keys,           models.get(),
+                          chat.get(),     cache.get(),     &metrics,
+                          log.get(),      questions.get(), embedding_name(settings),
+                          responses.get()};
   api = std::make_unique<ApiHandler>(services);
   admin = std::make_unique<AdminHandler>(services, print_config(settings), [this] { signals_context.stop(); });
   io = std::make_unique<IoThreads>(settings.server.threads);
@@ -132,6 +147,7 @@ void Gateway::Parts::stop() {
   if (io) io->stop();
   if (admin) admin->stop();
   if (questions) questions->stop();
+  if (responses) responses->stop();
   if (models) models->close();
   models.reset();
   cache.reset();

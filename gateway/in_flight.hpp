@@ -21,8 +21,9 @@
 namespace kvasir::gateway {
 
 struct FlightDelta {
+  int index = 0;  // of the choice
   std::string content;
-  std::string logprobs;     // items of choices[0].logprobs.content as JSON, separated by commas; or empty
+  std::string logprobs;     // items of the choice's logprobs.content as JSON, separated by commas; or empty
   std::string raw;          // an upstream's chunk as it came; not empty: it says everything
   bool usage_only = false;  // of `raw`: the chunk with usage and without choices
 };

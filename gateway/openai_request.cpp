@@ -1,34 +1,19 @@
 #include "gateway/openai_request.hpp"
 
+#include "gateway/json_body.hpp"
 #include "gateway/json_text.hpp"
-#include "gateway/request_keys.hpp"
 #include "gateway/request_reader.hpp"
 
-#include <charconv>
 #include <set>
 
 namespace kvasir::gateway {
 namespace {
 
-constexpr std::size_t kMaxDepth = 64;
-constexpr std::size_t kKeptCapacity = 1 << 20;  // larger bodies get a parser of their own, so that no thread keeps it
-
-ApiError broken_json(simdjson::error_code error) {
-  if (error == simdjson::UTF8_ERROR) return ApiError::invalid("The body is not valid UTF-8.");
-  if (error == simdjson::DEPTH_ERROR) return ApiError::invalid("The body's JSON is nested too deeply.");
-  if (error == simdjson::EMPTY) return ApiError::invalid("The body is empty; expected a JSON object.");
-  return ApiError::invalid("The body is not valid JSON: " + std::string(simdjson::error_message(error)));
-}
-
-Result<ChatRequest> parse_with(simdjson::dom::parser& parser, std::string body) {
+Result<ChatRequest> parse(std::string body, RequestReader::Kind kind) {
   ChatRequest request;
-  simdjson::dom::element root;
-  body.reserve(body.size() + simdjson::SIMDJSON_PADDING);
-  if (const auto error = parser.parse(body).get(root)) return broken_json(error);
-  simdjson::dom::object object;
-  if (root.get(object) != simdjson::SUCCESS) return ApiError::invalid("The body must be a JSON object.");
-  if (auto error = check_keys(object, body)) return std::move(*error);
-  if (auto error = RequestReader(request).read(object)) return std::move(*error);
+  auto error =
+      read_json_object(body, [&](simdjson::dom::object object) { return RequestReader(request, kind).read(object); });
+  if (error) return std::move(*error);
   request.body = std::move(body);
   return request;
 }
@@ -61,16 +46,11 @@ bool ours(std::string_view key) {
 }  // namespace
 
 Result<ChatRequest> parse_chat_request(std::string body) {
-  if (body.size() > kKeptCapacity) {
-    simdjson::dom::parser parser;
-    if (parser.allocate(body.size(), kMaxDepth) != simdjson::SUCCESS) return ApiError::internal();
-    return parse_with(parser, std::move(body));
-  }
-  thread_local simdjson::dom::parser parser;
-  if (parser.max_depth() != kMaxDepth && parser.allocate(kKeptCapacity, kMaxDepth) != simdjson::SUCCESS) {
-    return ApiError::internal();
-  }
-  return parse_with(parser, std::move(body));
+  return parse(std::move(body), RequestReader::Kind::chat);
+}
+
+Result<ChatRequest> parse_completion_request(std::string body) {
+  return parse(std::move(body), RequestReader::Kind::completion);
 }
 
 std::string upstream_body(const ChatRequest& request, const rag::Prompt& prompt, const std::string& model) {

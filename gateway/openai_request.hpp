@@ -1,4 +1,4 @@
-// OpenAI's chat completion request: JSON to ChatRequest, as strict as OpenAI's own server.
+// OpenAI's requests for chat completions and legacy completions: JSON to ChatRequest, as strict as OpenAI's own server.
 #pragma once
 
 #include "gateway/api_error.hpp"
@@ -11,6 +11,8 @@ namespace kvasir::gateway {
 // Errors: 400 with the field's name in `param`; JSON that is broken, not UTF-8 or nested deeper than 64 has none.
 // Any thread.
 Result<ChatRequest> parse_chat_request(std::string body);
+// The same for /v1/completions: the prompts are in `raw_prompts`.
+Result<ChatRequest> parse_completion_request(std::string body);
 
 // The same request for an upstream: `model` is the upstream's name, fields of ours are left out, documents stand in the
 // last user message, and a stream always reports its usage (the gateway counts tokens; clients that did not ask for

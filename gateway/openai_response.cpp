@@ -8,44 +8,8 @@
 namespace kvasir::gateway {
 namespace {
 
-void append_usage(std::string& out, const cache::Answer& answer, const engine::GenerateSummary* engine) {
-  out += R"("usage":{"prompt_tokens":)";
-  append_number(out, answer.prompt_tokens);
-  out += R"(,"completion_tokens":)";
-  append_number(out, answer.completion_tokens);
-  out += R"(,"total_tokens":)";
-  append_number(out, answer.prompt_tokens + answer.completion_tokens);
-  out += R"(,"prompt_tokens_details":{"cached_tokens":)";
-  append_number(out, engine != nullptr ? engine->reused_tokens : 0);
-  out += R"(,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,)"
-         R"("accepted_prediction_tokens":0,"rejected_prediction_tokens":0}})";
-}
-
 void append_milliseconds(std::string& out, std::chrono::microseconds duration) {
   append_number(out, static_cast<double>(duration.count()) / 1000.0);
-}
-
-void append_kvasir(std::string& out, const engine::GenerateSummary& summary) {
-  out += R"("kvasir":{"prefix":{"reused_tokens":)";
-  append_number(out, summary.reused_tokens);
-  out += R"(,"repaired_tokens":0,"computed_tokens":)";
-  append_number(out, summary.computed_tokens);
-  out += R"(,"exactness":"exact"},"queue_ms":)";
-  append_milliseconds(out, summary.queued);
-  out += R"(,"prefill_ms":)";
-  append_milliseconds(out, summary.prefill);
-  out += R"(,"decode_ms":)";
-  append_milliseconds(out, summary.decode);
-  out += '}';
-}
-
-void append_fingerprint(std::string& out, std::string_view fingerprint) {
-  out += R"(,"system_fingerprint":)";
-  if (fingerprint.empty()) {
-    out += "null";
-  } else {
-    append_json_string(out, fingerprint);
-  }
 }
 
 void append_choice(std::string& out, std::size_t index, const cache::AnswerChoice& choice, bool logprobs) {
@@ -68,16 +32,6 @@ void append_choice(std::string& out, std::size_t index, const cache::AnswerChoic
   out += R"(,"finish_reason":)";
   append_json_string(out, choice.finish_reason);
   out += '}';
-}
-
-// The items between the brackets of {"content":[…]}, as a delta wants them.
-std::string_view logprob_items(std::string_view logprobs) {
-  for (const RawField& field : top_level_fields(logprobs)) {
-    if (field.key == "content" && field.value.size() >= 2 && field.value.front() == '[') {
-      return field.value.substr(1, field.value.size() - 2);
-    }
-  }
-  return {};
 }
 
 // Length of the valid UTF-8 character at the front (RFC 3629), or 0.
@@ -128,9 +82,54 @@ void append_token(std::string& out, std::string_view bytes, float logprob) {
 
 }  // namespace
 
-Delivery new_delivery(bool cached) {
+void append_usage(std::string& out, const cache::Answer& answer, const engine::GenerateSummary* engine) {
+  out += R"("usage":{"prompt_tokens":)";
+  append_number(out, answer.prompt_tokens);
+  out += R"(,"completion_tokens":)";
+  append_number(out, answer.completion_tokens);
+  out += R"(,"total_tokens":)";
+  append_number(out, answer.prompt_tokens + answer.completion_tokens);
+  out += R"(,"prompt_tokens_details":{"cached_tokens":)";
+  append_number(out, engine != nullptr ? engine->reused_tokens : 0);
+  out += R"(,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,)"
+         R"("accepted_prediction_tokens":0,"rejected_prediction_tokens":0}})";
+}
+
+void append_kvasir(std::string& out, const engine::GenerateSummary& summary) {
+  out += R"("kvasir":{"prefix":{"reused_tokens":)";
+  append_number(out, summary.reused_tokens);
+  out += R"(,"repaired_tokens":0,"computed_tokens":)";
+  append_number(out, summary.computed_tokens);
+  out += R"(,"exactness":"exact"},"queue_ms":)";
+  append_milliseconds(out, summary.queued);
+  out += R"(,"prefill_ms":)";
+  append_milliseconds(out, summary.prefill);
+  out += R"(,"decode_ms":)";
+  append_milliseconds(out, summary.decode);
+  out += '}';
+}
+
+void append_fingerprint(std::string& out, std::string_view fingerprint) {
+  out += R"(,"system_fingerprint":)";
+  if (fingerprint.empty()) {
+    out += "null";
+  } else {
+    append_json_string(out, fingerprint);
+  }
+}
+
+std::string_view logprob_items(std::string_view logprobs) {
+  for (const RawField& field : top_level_fields(logprobs)) {
+    if (field.key == "content" && field.value.size() >= 2 && field.value.front() == '[') {
+      return field.value.substr(1, field.value.size() - 2);
+    }
+  }
+  return {};
+}
+
+Delivery new_delivery(bool cached, std::string_view id_prefix) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {random_id("chatcmpl-"), std::chrono::duration_cast<std::chrono::seconds>(now).count(), cached, nullptr};
+  return {random_id(id_prefix), std::chrono::duration_cast<std::chrono::seconds>(now).count(), cached, nullptr};
 }
 
 void append_completion(std::string& out, const Delivery& delivery, const cache::Answer& answer) {

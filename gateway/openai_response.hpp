@@ -21,7 +21,7 @@ struct Delivery {
   bool logprobs = true;                             // false: the answer's are left out, nobody asked for them
 };
 
-Delivery new_delivery(bool cached);
+Delivery new_delivery(bool cached, std::string_view id_prefix = "chatcmpl-");
 
 // A chat.completion object.
 void append_completion(std::string& out, const Delivery& delivery, const cache::Answer& answer);
@@ -57,6 +57,15 @@ class ChunkWriter {
 };
 
 inline constexpr std::string_view kStreamEnd = "data: [DONE]\n\n";
+
+// Parts that all shapes of an answer share. `"usage":{…}`; `engine` tells what was reused.
+void append_usage(std::string& out, const cache::Answer& answer, const engine::GenerateSummary* engine);
+// `"kvasir":{…}`
+void append_kvasir(std::string& out, const engine::GenerateSummary& summary);
+// `,"system_fingerprint":…`
+void append_fingerprint(std::string& out, std::string_view fingerprint);
+// The items between the brackets of {"content":[…]}, as a delta wants them.
+std::string_view logprob_items(std::string_view logprobs);
 
 // One item of logprobs.content. Bytes that are not UTF-8 show as U+FFFD in `token` and exactly in `bytes`.
 void append_logprob(std::string& out, const engine::TokenLogprob& logprob);

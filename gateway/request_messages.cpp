@@ -13,10 +13,6 @@ std::optional<rag::Role> role_of(std::string_view name) {
   return std::nullopt;
 }
 
-std::string element(std::string_view list, std::size_t index) {
-  return std::string(list) + "[" + std::to_string(index) + "]";
-}
-
 }  // namespace
 
 bool RequestReader::messages(std::string_view name, Json value) {
@@ -27,7 +23,7 @@ bool RequestReader::messages(std::string_view name, Json value) {
   request_->messages.clear();
   request_->messages.reserve(list.size());
   for (const Json item : list) {
-    if (!message(element(name, request_->messages.size()), item)) return false;
+    if (!message(element_name(name, request_->messages.size()), item)) return false;
   }
   if (!request_->text_only) add_extra(name, value);
   return true;
@@ -83,7 +79,7 @@ bool RequestReader::content(const std::string& place, Json value, rag::Message& 
   if (parts.size() == 0) return fail("Invalid '" + place + "': expected at least one part.", place);
   std::size_t index = 0;
   for (const Json part : parts) {
-    const std::string where = element(place, index++);
+    const std::string where = element_name(place, index++);
     std::string_view type;
     if (!part.is_object() || part["type"].get(type) != simdjson::SUCCESS) {
       return fail("Missing or invalid '" + where + ".type'.", where + ".type");
@@ -109,7 +105,7 @@ bool RequestReader::documents(std::string_view name, Json value) {
   simdjson::dom::array list;
   if (value.get(list) != simdjson::SUCCESS) return fail("Invalid type for 'documents': expected an array.", name);
   for (const Json item : list) {
-    const std::string place = element(name, request_->documents.size());
+    const std::string place = element_name(name, request_->documents.size());
     if (!item.is_object()) return fail("Invalid type for '" + place + "': expected an object.", place);
     rag::Document document;
     const std::pair<const char*, std::string*> fields[] = {{"id", &document.id},

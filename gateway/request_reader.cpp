@@ -11,52 +11,7 @@
 namespace kvasir::gateway {
 namespace {
 
-using Json = RequestReader::Json;
-using simdjson::dom::element_type;
-
 constexpr std::int64_t kMaxTokens = 1 << 30;
-
-std::string_view kind(Json value) {
-  switch (value.type()) {
-    case element_type::ARRAY:
-      return "an array";
-    case element_type::OBJECT:
-      return "an object";
-    case element_type::INT64:
-    case element_type::UINT64:
-      return "an integer";
-    case element_type::DOUBLE:
-      return "a number";
-    case element_type::STRING:
-      return "a string";
-    case element_type::BOOL:
-      return "a boolean";
-    case element_type::NULL_VALUE:
-      return "null";
-  }
-  return "a value";
-}
-
-std::string wrong_type(std::string_view name, std::string_view expected, Json value) {
-  std::string text = "Invalid type for '";
-  text.append(name)
-      .append("': expected ")
-      .append(expected)
-      .append(", but got ")
-      .append(kind(value))
-      .append(" instead.");
-  return text;
-}
-
-std::string out_of_range(std::string_view name, const std::string& range) {
-  return "Invalid value for '" + std::string(name) + "': must be " + range + ".";
-}
-
-std::string short_number(double number) {
-  std::string text;
-  append_number(text, number);
-  return text;
-}
 
 // An object of the collected fields, by name.
 std::string join_sorted(std::vector<std::pair<std::string, std::string>> fields) {
@@ -74,11 +29,7 @@ std::string join_sorted(std::vector<std::pair<std::string, std::string>> fields)
 
 }  // namespace
 
-std::string canonical_json(Json value) {
-  return nlohmann::json::parse(simdjson::minify(value)).dump();
-}
-
-RequestReader::Handler RequestReader::handler_of(std::string_view name) {
+RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
   using R = RequestReader;
   static const std::unordered_map<std::string_view, Handler> handlers{
       {"model", &R::model},
@@ -148,15 +99,17 @@ RequestReader::Handler RequestReader::handler_of(std::string_view name) {
 std::optional<ApiError> RequestReader::read(simdjson::dom::object object) {
   for (const auto field : object) {
     // null means "not given" everywhere but in messages.
-    if (field.value.is_null() && field.key != "messages") continue;
-    if (!(this->*handler_of(field.key))(field.key, field.value)) return error_;
+    if (field.value.is_null() && field.key != "messages" && field.key != "prompt") continue;
+    const Handler handler = kind_ == Kind::chat ? chat_handler(field.key) : completion_handler(field.key);
+    if (!(this->*handler)(field.key, field.value)) return error_;
   }
   finish();
   return error_;
 }
 
 bool RequestReader::finish() {
-  if (!has_messages_) return fail("Missing required parameter: 'messages'.", "messages");
+  if (kind_ == Kind::completion && !finish_completion()) return false;
+  if (kind_ == Kind::chat && !has_messages_) return fail("Missing required parameter: 'messages'.", "messages");
   if (has_stream_options_ && !request_->stream) {
     return fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options");
   }
@@ -169,36 +122,6 @@ bool RequestReader::finish() {
   request_->tools = join_sorted(std::move(tools_));
   request_->extra = join_sorted(std::move(extra_));
   return true;
-}
-
-bool RequestReader::fail(std::string message, std::string_view param) {
-  error_ = ApiError::invalid(std::move(message), std::string(param));
-  return false;
-}
-
-bool RequestReader::text(std::string_view name, Json value, std::string& target) {
-  std::string_view view;
-  if (value.get(view) != simdjson::SUCCESS) return fail(wrong_type(name, "a string", value), name);
-  target = view;
-  return true;
-}
-
-bool RequestReader::boolean(std::string_view name, Json value, bool& target) {
-  if (value.get(target) != simdjson::SUCCESS) return fail(wrong_type(name, "a boolean", value), name);
-  return true;
-}
-
-bool RequestReader::number(std::string_view name, Json value, double low, double high, double& target) {
-  if (value.get(target) != simdjson::SUCCESS) return fail(wrong_type(name, "a number", value), name);
-  if (target >= low && target <= high) return true;
-  return fail(out_of_range(name, "from " + short_number(low) + " to " + short_number(high)), name);
-}
-
-bool RequestReader::integer(std::string_view name, Json value, std::int64_t low, std::int64_t high,
-                            std::int64_t& target) {
-  if (value.get(target) != simdjson::SUCCESS) return fail(wrong_type(name, "an integer", value), name);
-  if (target >= low && target <= high) return true;
-  return fail(out_of_range(name, "from " + std::to_string(low) + " to " + std::to_string(high)), name);
 }
 
 void RequestReader::refuse_for_engine(std::string_view name, std::string why) {
@@ -219,7 +142,7 @@ bool RequestReader::stream(std::string_view name, Json value) {
 
 bool RequestReader::stream_options(std::string_view name, Json value) {
   has_stream_options_ = true;
-  if (!value.is_object()) return fail(wrong_type(name, "an object", value), name);
+  if (!value.is_object()) return fail_type(name, "an object", value);
   Json include;
   if (value["include_usage"].get(include) != simdjson::SUCCESS || include.is_null()) return true;
   return boolean("stream_options.include_usage", include, request_->include_usage);
@@ -250,7 +173,6 @@ bool RequestReader::n(std::string_view name, Json value) {
   std::int64_t n = 1;
   if (!integer(name, value, 1, 128, n)) return false;
   request_->n = static_cast<int>(n);
-  if (n > 1) refuse_for_engine(name, "models served in this process give one choice a request; send n = 1");
   return true;
 }
 
@@ -278,9 +200,8 @@ bool RequestReader::stop(std::string_view name, Json value) {
     return true;
   }
   simdjson::dom::array list;
-  if (value.get(list) != simdjson::SUCCESS)
-    return fail(wrong_type(name, "a string or an array of strings", value), name);
-  if (list.size() > 4) return fail(out_of_range(name, "at most 4 sequences"), name);
+  if (value.get(list) != simdjson::SUCCESS) return fail_type(name, "a string or an array of strings", value);
+  if (list.size() > 4) return fail_range(name, "at most 4 sequences");
   for (const Json item : list) {
     std::string one;
     if (!text(name, item, one)) return false;
@@ -291,12 +212,12 @@ bool RequestReader::stop(std::string_view name, Json value) {
 
 bool RequestReader::logit_bias(std::string_view name, Json value) {
   simdjson::dom::object object;
-  if (value.get(object) != simdjson::SUCCESS) return fail(wrong_type(name, "an object", value), name);
+  if (value.get(object) != simdjson::SUCCESS) return fail_type(name, "an object", value);
   for (const auto field : object) {
     std::int32_t token = 0;
     const auto [end, bad] = std::from_chars(field.key.data(), field.key.data() + field.key.size(), token);
     if (bad != std::errc{} || end != field.key.data() + field.key.size() || token < 0) {
-      return fail(out_of_range(name, "keyed by token ids"), name);
+      return fail_range(name, "keyed by token ids");
     }
     double bias = 0;
     if (!number(name, field.value, -100, 100, bias)) return false;
@@ -328,12 +249,12 @@ bool RequestReader::prompt_cache(std::string_view name, Json value) {
 
 bool RequestReader::tools(std::string_view name, Json value) {
   const bool list = name == "tools" || name == "functions";
-  if (list && !value.is_array()) return fail(wrong_type(name, "an array", value), name);
+  if (list && !value.is_array()) return fail_type(name, "an array", value);
   if (list && value.get_array().size() == 0) return true;
   std::string_view word;
   const bool off = value.get(word) == simdjson::SUCCESS && word == "none";
   if (off || name == "parallel_tool_calls") {
-    if (!off && !value.is_bool()) return fail(wrong_type(name, "a boolean", value), name);
+    if (!off && !value.is_bool()) return fail_type(name, "a boolean", value);
   } else {
     refuse_for_engine(name, "models served in this process do not call tools in this version");
   }
@@ -342,13 +263,13 @@ bool RequestReader::tools(std::string_view name, Json value) {
 }
 
 bool RequestReader::response_format(std::string_view name, Json value) {
-  if (!value.is_object()) return fail(wrong_type(name, "an object", value), name);
+  if (!value.is_object()) return fail_type(name, "an object", value);
   std::string_view type;
   if (value["type"].get(type) != simdjson::SUCCESS) {
     return fail("Missing required parameter: 'response_format.type'.", "response_format.type");
   }
   if (type != "text" && type != "json_object" && type != "json_schema") {
-    return fail(out_of_range("response_format.type", "'text', 'json_object' or 'json_schema'"), "response_format.type");
+    return fail_range("response_format.type", "'text', 'json_object' or 'json_schema'");
   }
   if (type == "text") return true;
   refuse_for_engine(name, "models served in this process answer with text only in this version");
@@ -371,22 +292,22 @@ bool RequestReader::strategy(std::string_view name, Json value) {
   std::string word;
   if (!text(name, value, word)) return false;
   if (word != "auto" && word != "error" && word != "sliding") {
-    return fail(out_of_range(name, "'auto', 'error' or 'sliding'"), name);
+    return fail_range(name, "'auto', 'error' or 'sliding'");
   }
   if (word != "error") refuse_for_engine(name, "a prompt that is too long is refused in this version; send 'error'");
   return true;
 }
 
 bool RequestReader::any_object(std::string_view name, Json value) {
-  return value.is_object() || fail(wrong_type(name, "an object", value), name);
+  return value.is_object() || fail_type(name, "an object", value);
 }
 
 bool RequestReader::any_bool(std::string_view name, Json value) {
-  return value.is_bool() || fail(wrong_type(name, "a boolean", value), name);
+  return value.is_bool() || fail_type(name, "a boolean", value);
 }
 
 bool RequestReader::any_text(std::string_view name, Json value) {
-  return value.is_string() || fail(wrong_type(name, "a string", value), name);
+  return value.is_string() || fail_type(name, "a string", value);
 }
 
 bool RequestReader::ignored(std::string_view, Json) {

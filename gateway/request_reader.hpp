@@ -3,6 +3,7 @@
 
 #include "gateway/api_error.hpp"
 #include "gateway/chat_request.hpp"
+#include "gateway/field_reader.hpp"
 
 #include <optional>
 #include <string>
@@ -13,16 +14,18 @@
 
 namespace kvasir::gateway {
 
-class RequestReader {
+class RequestReader : private FieldReader {
  public:
-  using Json = simdjson::dom::element;
+  // A chat has messages, a legacy completion a prompt.
+  enum class Kind { chat, completion };
 
-  explicit RequestReader(ChatRequest& request) : request_(&request) {}
+  explicit RequestReader(ChatRequest& request, Kind kind = Kind::chat) : request_(&request), kind_(kind) {}
   std::optional<ApiError> read(simdjson::dom::object object);
 
  private:
   using Handler = bool (RequestReader::*)(std::string_view name, Json value);
-  static Handler handler_of(std::string_view name);
+  static Handler chat_handler(std::string_view name);
+  static Handler completion_handler(std::string_view name);
 
   bool model(std::string_view name, Json value);
   bool messages(std::string_view name, Json value);
@@ -56,29 +59,35 @@ class RequestReader {
   bool ignored(std::string_view name, Json value);
   bool unknown(std::string_view name, Json value);
 
+  // Of legacy completions.
+  bool prompt(std::string_view name, Json value);
+  bool prompt_text(std::string_view name, Json value);
+  bool prompt_tokens(const std::string& place, simdjson::dom::array list);
+  bool echo(std::string_view name, Json value);
+  bool suffix(std::string_view name, Json value);
+  bool best_of(std::string_view name, Json value);
+  bool logprob_count(std::string_view name, Json value);
+  bool completion_tokens(std::string_view name, Json value);
+  bool finish_completion();
+
   bool message(const std::string& place, Json value);
   bool content(const std::string& place, Json value, rag::Message& message);
   bool finish();
 
-  bool fail(std::string message, std::string_view param);
-  bool text(std::string_view name, Json value, std::string& target);
-  bool boolean(std::string_view name, Json value, bool& target);
-  bool number(std::string_view name, Json value, double low, double high, double& target);
-  bool integer(std::string_view name, Json value, std::int64_t low, std::int64_t high, std::int64_t& target);
   void refuse_for_engine(std::string_view name, std::string why);
   void add_extra(std::string_view name, Json value);
 
   ChatRequest* request_;
-  std::optional<ApiError> error_;
+  Kind kind_;
   std::vector<std::pair<std::string, std::string>> extra_;  // name, canonical JSON
   std::vector<std::pair<std::string, std::string>> tools_;
   bool has_messages_ = false;
   bool has_stream_options_ = false;
   bool has_top_logprobs_ = false;
   bool has_completion_limit_ = false;
+  bool has_max_tokens_ = false;
+  bool echo_ = false;
+  std::int64_t best_of_ = 0;  // 0: not given
 };
-
-// JSON text with sorted keys and no spaces.
-std::string canonical_json(simdjson::dom::element value);
 
 }  // namespace kvasir::gateway

@@ -68,13 +68,21 @@ struct ModelSettings {
   UpstreamRouting routing = UpstreamRouting::affinity;
 };
 
+// What /v1/responses keeps.
+struct ResponseStoreSettings {
+  std::chrono::seconds ttl{30LL * 24 * 3600};
+  std::uint64_t max_bytes = 256ULL << 20;
+};
+
 struct Settings {
   ServerSettings server;
   std::vector<KeySettings> keys;
   std::vector<ModelSettings> models;
   std::string default_model;    // serves requests without `model`; empty: `model` is required
   std::string embedding_model;  // folder; empty: no semantic tier
+  std::string embedding_name;   // what clients of /v1/embeddings call it; empty: the folder's name
   cache::CacheSettings cache;
+  ResponseStoreSettings responses;
 };
 
 }  // namespace kvasir::gateway

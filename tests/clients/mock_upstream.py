@@ -2,7 +2,8 @@
 
 "status 429" fails so; "cut" breaks off in the middle of a stream, "unfinished" ends one without a finish reason, both once
 `may_break` is set; "html" answers a page with status 200; "half" sends half of its JSON; "slow" takes two seconds; "bytes" streams emoji one byte
-at a time; anything else is answered with "Answer to: …".
+at a time; "call f and g" calls these tools; anything else is answered with "Answer to: …". Legacy completions and embeddings are
+answered as well.
 """
 
 import http.server
@@ -21,12 +22,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.requests.append({"body": body, "authorization": self.headers.get("authorization")})
-        order = body["messages"][-1]["content"]
+        if self.path.endswith("/embeddings"):
+            return self.embeddings(body)
+        legacy = not self.path.endswith("/chat/completions")
+        order = body["prompt"] if legacy else body["messages"][-1]["content"]
         try:
             if order.startswith("status "):
                 self.fail(int(order.split()[1]))
             elif order.startswith("html"):
                 self.reply(200, b"<html>Sign in to the network</html>", "text/html")
+            elif legacy:
+                self.continue_text(order, body.get("stream"))
+            elif order.startswith("call "):
+                self.call_tools(order.removeprefix("call ").split(" and "), body.get("stream"))
             elif body.get("stream"):
                 self.stream(order)
             else:
@@ -61,6 +69,49 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if order.startswith("half"):
             body = body[: len(body) // 2]
         self.reply(200, body)
+
+    def embeddings(self, body):
+        vectors = [{"object": "embedding", "index": 0, "embedding": [0.25, 0.5], "theirs": True}]
+        usage = {"prompt_tokens": 3, "total_tokens": 3}
+        self.reply(200, json.dumps({"object": "list", "data": vectors, "model": body["model"], "usage": usage}).encode())
+
+    def continue_text(self, prompt, stream):
+        def completion(text, finish=None):
+            choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+            return {"id": "cmpl-mock", "object": "text_completion", "created": 1, "model": "mock", "choices": [choice]}
+
+        if not stream:
+            usage = {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
+            return self.reply(200, json.dumps({**completion(f" and {prompt}", "stop"), "usage": usage}).encode())
+        events = [completion(" and"), completion(f" {prompt}"), completion("", "stop")]
+        self.send_events([json.dumps(event) for event in events])
+
+    def call_tools(self, names, stream):
+        calls = [{"index": i, "id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": '{"city":"Hue"}'}}
+                 for i, name in enumerate(names)]
+        if not stream:
+            message = {"role": "assistant", "content": None, "tool_calls": calls}
+            return self.reply(200, json.dumps({
+                "id": "chatcmpl-mock", "object": "chat.completion", "created": 1, "model": "mock",
+                "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+                "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+            }).encode())
+        deltas = [{"role": "assistant", "content": None}]
+        for call in calls:
+            whole = call["function"]["arguments"]
+            deltas.append({"tool_calls": [{**call, "function": {"name": call["function"]["name"], "arguments": ""}}]})
+            deltas += [{"tool_calls": [{"index": call["index"], "function": {"arguments": part}}]} for part in (whole[:5], whole[5:])]
+        chunks = [self.event(delta) for delta in deltas] + [self.event({}, "tool_calls")]
+        self.send_events([chunk.removeprefix(b"data: ").strip().decode() for chunk in chunks])
+
+    def send_events(self, events):
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for event in [*events, "[DONE]"]:
+            self.send_chunk(b"data: %s\n\n" % event.encode())
+        self.wfile.write(b"0\r\n\r\n")
 
     def send_chunk(self, data):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
@@ -125,7 +176,7 @@ class MockUpstream(http.server.ThreadingHTTPServer):
 
     def asked(self, question):
         """How often the question came through."""
-        return sum(request["body"]["messages"][-1]["content"] == question for request in self.requests)
+        return sum(request["body"].get("messages", [{}])[-1].get("content") == question for request in self.requests)
 
     def close(self):
         self.closing.set()

@@ -87,7 +87,7 @@ def test_the_same_seed_samples_the_same_answer(ask):
 
 
 def test_models_are_listed(client):
-    assert {model.id for model in client.models.list()} == {"smollm2", "mock"}
+    assert {model.id for model in client.models.list()} == {"smollm2", "mock", "all-minilm-l6-v2"}
     assert client.models.retrieve("smollm2").object == "model"
 
 

@@ -337,5 +337,34 @@ TEST(EngineLoad, SaysInOneSentenceWhatIsWrongWithAFile) {
   EXPECT_NE(small.error().message.find("kv_memory"), std::string::npos);
 }
 
+TEST_F(EngineTest, ContinuesARawPromptWithoutATemplate) {
+  const auto engine = load(settings());
+  GenerateRequest request = ask("", "", 4);
+  request.raw = RawPrompt{"word1 word2", {}, false};
+  const Answer plain = run(*engine, request);
+  ASSERT_FALSE(plain.error);
+  request.raw->echo = true;
+  EXPECT_EQ(run(*engine, request).text, "word1 word2" + plain.text);
+  EXPECT_LT(plain.summary.prompt_tokens, run(*engine, ask("", "word1 word2", 4)).summary.prompt_tokens);
+}
+
+TEST_F(EngineTest, TakesARawPromptAsTokensAndRefusesThoseItDoesNotHave) {
+  const auto engine = load(settings());
+  GenerateRequest request = ask("", "", 4);
+  request.raw = RawPrompt{"", {5, 6, 7}, false};
+  const Answer told = run(*engine, request);
+  ASSERT_FALSE(told.error);
+  EXPECT_EQ(told.summary.prompt_tokens, 3);
+  request.raw->tokens = {5, 1 << 30};
+  const Answer unknown = run(*engine, request);
+  ASSERT_TRUE(unknown.error);
+  EXPECT_EQ(unknown.error->param, "prompt");
+  request.raw->tokens.assign(static_cast<std::size_t>(engine->context_length()), 5);
+  const Answer too_long = run(*engine, request);
+  ASSERT_TRUE(too_long.error);
+  EXPECT_EQ(too_long.error->code, ErrorCode::context_length);
+  EXPECT_EQ(too_long.error->param, "prompt");
+}
+
 }  // namespace
 }  // namespace kvasir::engine

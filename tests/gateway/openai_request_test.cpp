@@ -129,7 +129,6 @@ TEST(ChatRequest, needs_a_user_where_the_scope_is_the_user) {
 }
 
 TEST(ChatRequest, refuses_for_the_engine_what_would_change_the_answer) {
-  EXPECT_EQ(accepted(with(R"("n":2)")).not_for_engine->first, "n");
   EXPECT_EQ(accepted(with(R"("tools":[{"type":"function"}])")).not_for_engine->first, "tools");
   EXPECT_EQ(accepted(with(R"("response_format":{"type":"json_object"})")).not_for_engine->first, "response_format");
   EXPECT_FALSE(accepted(with(R"("response_format":{"type":"text"},"tools":[],"store":true,"metadata":{"a":"b"})"))
@@ -139,6 +138,51 @@ TEST(ChatRequest, refuses_for_the_engine_what_would_change_the_answer) {
 TEST(ChatRequest, keeps_unknown_fields_apart_for_the_cache_key) {
   const ChatRequest request = accepted(with(R"("zeta":1,"alpha":{"b":2,"a":1})"));
   EXPECT_EQ(request.extra, R"({"alpha":{"a":1,"b":2},"zeta":1})");
+}
+
+ChatRequest completion(const std::string& fields) {
+  auto request = parse_completion_request(R"({"model":"m",)" + fields + "}");
+  EXPECT_TRUE(request.has_value()) << fields << "\n" << (request.has_value() ? "" : request.error().message);
+  return request.has_value() ? *request : ChatRequest{};
+}
+
+TEST(CompletionRequest, takes_texts_and_tokens_one_or_many) {
+  EXPECT_EQ(completion(R"("prompt":"a")").raw_prompts.at(0).text, "a");
+  EXPECT_EQ(completion(R"("prompt":["a","b"])").raw_prompts.at(1).text, "b");
+  EXPECT_EQ(completion(R"("prompt":[5,6])").raw_prompts.at(0).tokens, (std::vector<std::int32_t>{5, 6}));
+  EXPECT_EQ(completion(R"("prompt":[[5],[6,7]])").raw_prompts.at(1).tokens, (std::vector<std::int32_t>{6, 7}));
+}
+
+TEST(CompletionRequest, has_the_legacy_defaults_and_fields) {
+  const ChatRequest plain = completion(R"("prompt":"a")");
+  EXPECT_EQ(plain.max_tokens, 16);
+  EXPECT_FALSE(plain.logprobs || plain.raw_prompts.at(0).echo || plain.not_for_engine);
+  const ChatRequest full = completion(R"("prompt":"a","logprobs":0,"max_tokens":3,"n":2,"best_of":2,"suffix":"")");
+  EXPECT_TRUE(full.logprobs);
+  EXPECT_EQ(full.top_logprobs, 0);
+  EXPECT_EQ(full.max_tokens, 3);
+  EXPECT_FALSE(full.not_for_engine);
+  EXPECT_TRUE(completion(R"("prompt":"a","echo":true)").raw_prompts.at(0).echo);
+}
+
+TEST(CompletionRequest, keys_the_prompt_and_whether_it_is_repeated) {
+  EXPECT_NE(completion(R"("prompt":"a")").extra, completion(R"("prompt":"a ")").extra);
+  EXPECT_NE(completion(R"("prompt":"a")").extra, completion(R"("prompt":"a","echo":true)").extra);
+  EXPECT_NE(completion(R"("prompt":"a")").extra, completion(R"("prompt":["a"])").extra);
+}
+
+TEST(CompletionRequest, refuses_for_the_engine_what_only_an_upstream_can_do) {
+  for (const auto& [fields, param] :
+       std::vector<std::pair<std::string, std::string>>{{R"("suffix":"z")", "suffix"},
+                                                        {R"("best_of":2)", "best_of"},
+                                                        {R"("echo":true,"logprobs":1)", "echo"},
+                                                        {R"("max_tokens":0)", "max_tokens"},
+                                                        {R"("n":128,"prompt":["a","b"])", "prompt"}}) {
+    const bool has_prompt = fields.find("prompt") != std::string::npos;
+    const ChatRequest request = completion((has_prompt ? "" : R"("prompt":"a",)") + fields);
+    ASSERT_TRUE(request.not_for_engine) << fields;
+    EXPECT_EQ(request.not_for_engine->first, param);
+  }
 }
 
 TEST(UpstreamBody, keeps_the_callers_bytes_and_drops_fields_of_ours) {

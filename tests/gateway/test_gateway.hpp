@@ -171,6 +171,23 @@ class FirstLetterEmbedder final : public embed::Embedder {
     }
     return rows;
   }
+  // A token a byte, up to eight of them.
+  int max_tokens() const override { return 8; }
+  Tokens tokenize(std::string_view text) const override { return {text.begin(), text.end()}; }
+  Tokens complete(std::span<const std::int32_t> ids) const override {
+    const bool known = std::all_of(ids.begin(), ids.end(), [](std::int32_t id) { return id >= 0 && id < 128; });
+    return known ? Tokens(ids.begin(), ids.end()) : Tokens{};
+  }
+  std::vector<float> embed_tokens(std::span<const Tokens> inputs) override {
+    std::vector<float> rows;
+    for (const Tokens& tokens : inputs) {
+      const std::string text(tokens.begin(), tokens.end());
+      const std::string_view view = text;
+      const auto row = embed({&view, 1});
+      rows.insert(rows.end(), row.begin(), row.end());
+    }
+    return rows;
+  }
 
  private:
   std::string identity_ = "first-letter";
@@ -198,12 +215,13 @@ class TestGateway {
     if (other) models.push_back({"upstream", std::move(other)});
     models_ = std::make_unique<ModelTable>(std::move(models), "played");
     chat_ = std::make_unique<ChatService>(settings, *models_, *cache_, questions_);
-    api_ = std::make_unique<ApiHandler>(
-        Services{&state, &keys_, models_.get(), chat_.get(), cache_.get(), &metrics_, &log_});
+    responses_ = ResponseStore::open(":memory:", {}, error);
+    const Services services{&state,    &keys_, models_.get(), chat_.get(),    cache_.get(),
+                            &metrics_, &log_,  &questions_,   "first-letter", responses_.get()};
+    api_ = std::make_unique<ApiHandler>(services);
     server = HttpServer::bind(*io_, 2, {"127.0.0.1", 0}, *api_, limits, error);
     EXPECT_TRUE(server) << error;
-    admin_ = std::make_unique<AdminHandler>(
-        Services{&state, &keys_, models_.get(), chat_.get(), cache_.get(), &metrics_, &log_}, "", [] {});
+    admin_ = std::make_unique<AdminHandler>(services, "", [] {});
     admin_server_ = HttpServer::bind(*io_, 1, {"127.0.0.1", 0}, *admin_, limits, error);
     EXPECT_TRUE(admin_server_) << error;
     admin_server_->start();
@@ -216,6 +234,7 @@ class TestGateway {
     io_->stop();
     admin_->stop();
     questions_.stop();
+    responses_->stop();
     models_->close();
     models_.reset();
     cache_.reset();
@@ -242,6 +261,7 @@ class TestGateway {
   std::unique_ptr<HeldCache> cache_;
   std::unique_ptr<ModelTable> models_;
   QuestionEmbedder questions_;
+  std::unique_ptr<ResponseStore> responses_;
   std::unique_ptr<ChatService> chat_;
   std::unique_ptr<ApiHandler> api_;
   std::unique_ptr<AdminHandler> admin_;

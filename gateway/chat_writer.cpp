@@ -1,0 +1,58 @@
+#include "gateway/chat_writer.hpp"
+
+namespace kvasir::gateway {
+
+void ChatWriter::body(std::string& out, const ShownAnswer& answer) {
+  if (!answer.raw_body.empty()) {
+    out += with_cached_false(answer.raw_body);
+    return;
+  }
+  Delivery delivery = new_delivery(answer.cached);
+  delivery.engine = answer.engine;
+  delivery.logprobs = request_->logprobs;
+  append_completion(out, delivery, *answer.answer);
+}
+
+void ChatWriter::role(std::string& out, int index) {
+  const auto choice = static_cast<std::size_t>(index);
+  if (begun_.size() <= choice) begun_.resize(choice + 1);
+  if (begun_[choice]) return;
+  begun_[choice] = true;
+  chunks_->role(out, index);
+}
+
+void ChatWriter::delta(std::string& out, const FlightDelta& delta) {
+  if (!delta.raw.empty()) {
+    raw_ = true;
+    if (delta.usage_only && !request_->include_usage) return;
+    out.append("data: ").append(with_cached_false(delta.raw)).append("\n\n");
+    return;
+  }
+  if (!chunks_) chunks_.emplace(new_delivery(false), request_->model, kEngineFingerprint, request_->include_usage);
+  role(out, delta.index);
+  chunks_->delta(out, delta.index, delta.content, delta.logprobs);
+}
+
+void ChatWriter::end(std::string& out, const ShownAnswer& shown) {
+  const cache::Answer& answer = *shown.answer;
+  if (!raw_ && !chunks_) {
+    Delivery delivery = new_delivery(shown.cached);
+    delivery.logprobs = request_->logprobs;
+    const ChunkWriter whole(delivery, answer.model, answer.system_fingerprint, request_->include_usage);
+    whole.replay(out, answer, shown.engine);
+  } else if (!raw_) {
+    for (std::size_t i = 0; i < answer.choices.size(); ++i) {
+      role(out, static_cast<int>(i));
+      chunks_->finish(out, static_cast<int>(i), answer.choices[i].finish_reason, shown.engine);
+    }
+    chunks_->usage(out, answer, shown.engine);
+  }
+  out += kStreamEnd;
+}
+
+bool ChatWriter::fail(std::string& out, const ApiError& error) {
+  out.append("data: ").append(error.body()).append("\n\n");
+  return false;
+}
+
+}  // namespace kvasir::gateway

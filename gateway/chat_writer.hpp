@@ -1,0 +1,32 @@
+// A chat completion, plain or streamed. An upstream's bytes pass as they came, with `cached` added.
+#pragma once
+
+#include "gateway/answer_writer.hpp"
+#include "gateway/chat_request.hpp"
+#include "gateway/openai_response.hpp"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace kvasir::gateway {
+
+class ChatWriter final : public AnswerWriter {
+ public:
+  explicit ChatWriter(std::shared_ptr<const ChatRequest> request) : request_(std::move(request)) {}
+
+  void body(std::string& out, const ShownAnswer& answer) override;
+  void delta(std::string& out, const FlightDelta& delta) override;
+  void end(std::string& out, const ShownAnswer& answer) override;
+  bool fail(std::string& out, const ApiError& error) override;
+
+ private:
+  void role(std::string& out, int index);
+
+  std::shared_ptr<const ChatRequest> request_;
+  std::optional<ChunkWriter> chunks_;
+  std::vector<bool> begun_;  // by choice: its role chunk is out
+  bool raw_ = false;
+};
+
+}  // namespace kvasir::gateway

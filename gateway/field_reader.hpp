@@ -1,0 +1,43 @@
+// Reads the fields of a request object, each by a function of its own; the first that does not fit is the error. What
+// the readers of all endpoints share.
+#pragma once
+
+#include "gateway/api_error.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <simdjson.h>
+
+namespace kvasir::gateway {
+
+using Json = simdjson::dom::element;
+
+// Functions that read return false after they have set the error; its `param` is the name they were given.
+class FieldReader {
+ protected:
+  FieldReader() = default;
+  ~FieldReader() = default;
+
+  bool fail(std::string message, std::string_view param, std::string code = "");
+  // "Invalid type for 'NAME': expected EXPECTED, but got a string instead."
+  bool fail_type(std::string_view name, std::string_view expected, Json value);
+  // "Invalid value for 'NAME': must be RANGE."
+  bool fail_range(std::string_view name, const std::string& range);
+
+  bool text(std::string_view name, Json value, std::string& target);
+  bool boolean(std::string_view name, Json value, bool& target);
+  bool number(std::string_view name, Json value, double low, double high, double& target);
+  bool integer(std::string_view name, Json value, std::int64_t low, std::int64_t high, std::int64_t& target);
+
+  std::optional<ApiError> error_;
+};
+
+// "LIST[3]"
+std::string element_name(std::string_view list, std::size_t index);
+// JSON text with sorted keys and no spaces.
+std::string canonical_json(Json value);
+
+}  // namespace kvasir::gateway
