@@ -30,6 +30,12 @@ std::string_view kind(Json value) {
   return "a value";
 }
 
+std::size_t characters(std::string_view text) {
+  std::size_t count = 0;
+  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
+  return count;
+}
+
 std::string short_number(double number) {
   std::string text;
   append_number(text, number);
@@ -76,6 +82,23 @@ bool FieldReader::integer(std::string_view name, Json value, std::int64_t low, s
   if (value.get(target) != simdjson::SUCCESS) return fail_type(name, "an integer", value);
   if (target >= low && target <= high) return true;
   return fail_range(name, "from " + std::to_string(low) + " to " + std::to_string(high));
+}
+
+bool FieldReader::pairs(std::string_view name, Json value) {
+  constexpr std::size_t kMaxPairs = 16;
+  constexpr std::size_t kMaxKey = 64;
+  constexpr std::size_t kMaxValue = 512;
+  simdjson::dom::object pairs;
+  if (value.get(pairs) != simdjson::SUCCESS) return fail_type(name, "an object", value);
+  if (pairs.size() > kMaxPairs) return fail_range(name, "an object of at most 16 pairs");
+  for (const auto pair : pairs) {
+    const std::string place = std::string(name) + "." + std::string(pair.key);
+    std::string text;
+    if (!this->text(place, pair.value, text)) return false;
+    if (characters(pair.key) > kMaxKey) return fail_range(name, "keyed by at most 64 characters");
+    if (characters(text) > kMaxValue) return fail_range(place, "at most 512 characters");
+  }
+  return true;
 }
 
 std::string element_name(std::string_view list, std::size_t index) {

@@ -31,6 +31,8 @@ class FieldReader {
   bool boolean(std::string_view name, Json value, bool& target);
   bool number(std::string_view name, Json value, double low, double high, double& target);
   bool integer(std::string_view name, Json value, std::int64_t low, std::int64_t high, std::int64_t& target);
+  // OpenAI's metadata: at most 16 pairs of text, keys of at most 64 characters, values of at most 512.
+  bool pairs(std::string_view name, Json value);
 
   std::optional<ApiError> error_;
 };

@@ -61,14 +61,15 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"functions", &R::tools},
       {"function_call", &R::tools},
       {"response_format", &R::response_format},
-      {"metadata", &R::any_object},
+      {"metadata", &R::pairs},
       {"store", &R::any_bool},
       {"safety_identifier", &R::any_text},
       {"service_tier", &R::any_text},
       {"prompt_cache_key", &R::any_text},
       {"prompt_cache_retention", &R::any_text},
-      {"verbosity", &R::changes_answer},
-      {"reasoning_effort", &R::changes_answer},
+      {"prompt_cache_options", &R::any_object},
+      {"verbosity", &R::verbosity},
+      {"reasoning_effort", &R::reasoning_effort},
       {"prediction", &R::any_object},
       {"predict_options", &R::any_object},
       {"cache_control", &R::ignored},
@@ -76,7 +77,8 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"context_window_strategy", &R::strategy},
       {"cached_prompt_id", &R::engine_cannot},
       {"cache_checksum", &R::engine_cannot},
-      {"modalities", &R::engine_cannot},
+      {"modalities", &R::modalities},
+      {"moderation", &R::engine_cannot},
       {"audio", &R::engine_cannot},
       {"web_search_options", &R::engine_cannot},
       {"min_p", &R::engine_cannot},
@@ -277,9 +279,30 @@ bool RequestReader::response_format(std::string_view name, Json value) {
   return true;
 }
 
-bool RequestReader::changes_answer(std::string_view name, Json value) {
+bool RequestReader::verbosity(std::string_view name, Json value) {
+  std::string word;
+  if (!text(name, value, word)) return false;
+  if (word != "low" && word != "medium" && word != "high") return fail_range(name, "'low', 'medium' or 'high'");
   add_extra(name, value);
   return true;
+}
+
+bool RequestReader::reasoning_effort(std::string_view name, Json value) {
+  add_extra(name, value);
+  return any_text(name, value);
+}
+
+bool RequestReader::modalities(std::string_view name, Json value) {
+  simdjson::dom::array list;
+  if (value.get(list) != simdjson::SUCCESS) return fail_type(name, "an array of strings", value);
+  bool more_than_text = false;
+  std::size_t index = 0;
+  for (const Json item : list) {
+    std::string word;
+    if (!text(element_name(name, index++), item, word)) return false;
+    more_than_text = more_than_text || word != "text";
+  }
+  return !more_than_text || engine_cannot(name, value);
 }
 
 bool RequestReader::engine_cannot(std::string_view name, Json value) {

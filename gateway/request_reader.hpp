@@ -50,7 +50,9 @@ class RequestReader : private FieldReader {
   bool cache_scope(std::string_view name, Json value);
   bool tools(std::string_view name, Json value);
   bool response_format(std::string_view name, Json value);
-  bool changes_answer(std::string_view name, Json value);
+  bool verbosity(std::string_view name, Json value);
+  bool reasoning_effort(std::string_view name, Json value);
+  bool modalities(std::string_view name, Json value);
   bool engine_cannot(std::string_view name, Json value);
   bool strategy(std::string_view name, Json value);
   bool any_object(std::string_view name, Json value);
@@ -72,6 +74,7 @@ class RequestReader : private FieldReader {
 
   bool message(const std::string& place, Json value);
   bool content(const std::string& place, Json value, rag::Message& message);
+  bool tool_calls(const std::string& place, Json value);
   bool finish();
 
   void refuse_for_engine(std::string_view name, std::string why);

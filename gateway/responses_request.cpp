@@ -14,18 +14,9 @@ namespace {
 using json = nlohmann::json;
 
 constexpr std::int64_t kMaxTokens = 1 << 30;
-constexpr std::size_t kMaxMetadata = 16;
-constexpr std::size_t kMaxMetadataKey = 64;     // characters
-constexpr std::size_t kMaxMetadataValue = 512;  // characters
 
 json json_of(Json value) {
   return json::parse(simdjson::minify(value));
-}
-
-std::size_t characters(std::string_view text) {
-  std::size_t count = 0;
-  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
-  return count;
 }
 
 class ResponsesReader : private FieldReader {
@@ -220,16 +211,7 @@ class ResponsesReader : private FieldReader {
   }
 
   bool metadata(std::string_view name, Json value) {
-    simdjson::dom::object pairs;
-    if (value.get(pairs) != simdjson::SUCCESS) return fail_type(name, "an object", value);
-    if (pairs.size() > kMaxMetadata) return fail_range(name, "an object of at most 16 pairs");
-    for (const auto pair : pairs) {
-      const std::string place = "metadata." + std::string(pair.key);
-      std::string text;
-      if (!this->text(place, pair.value, text)) return false;
-      if (characters(pair.key) > kMaxMetadataKey) return fail_range(name, "keyed by at most 64 characters");
-      if (characters(text) > kMaxMetadataValue) return fail_range(place, "at most 512 characters");
-    }
+    if (!pairs(name, value)) return false;
     request_->shown["metadata"] = json_of(value);
     return true;
   }

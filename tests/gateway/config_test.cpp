@@ -12,6 +12,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::SizeIs;
 
 Environment variables(std::map<std::string, std::string> values) {
   return [values = std::move(values)](const std::string& name) -> std::optional<std::string> {
@@ -45,7 +46,8 @@ models:
   - name: mock
     upstream: {base_url: "http://127.0.0.1:9101/v1/", api_key: "${MOCK_KEY:-none}", model: mock, timeout: 90s}
 default_model: smollm2
-embedding: {model: path/to/embedder}
+embedding: {model: path/to/embedder, name: minilm}
+responses: {ttl: 168h, max_bytes: 64MiB}
 cache:
   exact: {enabled: false}
   semantic: {enabled: true, threshold: 0.9, policy: threshold, max_error_rate: 0.01}
@@ -63,6 +65,9 @@ cache:
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).base_url, "http://127.0.0.1:9101/v1");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).api_key, "none");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).timeout, std::chrono::seconds(90));
+  EXPECT_EQ(settings.embedding_name, "minilm");
+  EXPECT_EQ(settings.responses.ttl, std::chrono::hours(7 * 24));
+  EXPECT_EQ(settings.responses.max_bytes, 64ULL << 20);
   EXPECT_FALSE(settings.cache.exact);
   EXPECT_FALSE(settings.cache.guards);
   EXPECT_FLOAT_EQ(settings.cache.threshold, 0.9F);
@@ -130,6 +135,12 @@ TEST(Config, expands_variables_and_names_missing_ones) {
   const std::string text = "models: [{name: m, upstream: {base_url: 'http://${HOST}:${PORT:-80}/v1'}}]";
   EXPECT_EQ(parse(text, {{"HOST", "up"}}).settings.models.at(0).upstreams.at(0).base_url, "http://up:80/v1");
   EXPECT_THAT(messages(parse(text)), testing::Contains(HasSubstr("environment variable HOST is not set")));
+}
+
+TEST(Config, keeps_the_names_of_models_and_embedder_apart) {
+  EXPECT_THAT(messages(parse(std::string(kModel) + "embedding: {name: m}\n")),
+              ElementsAre(HasSubstr("embedding.name 'm' is that of a model already")));
+  EXPECT_THAT(messages(parse(std::string(kModel) + "responses: {max_bytes: 1KiB}\n")), SizeIs(1));
 }
 
 TEST(Config, listens_beyond_loopback_only_with_keys) {

@@ -87,6 +87,36 @@ TEST(ChatRequest, names_the_field_that_does_not_fit) {
   }
 }
 
+TEST(ChatRequest, takes_what_has_no_effect_here_in_the_types_of_openai) {
+  EXPECT_FALSE(accepted(with(R"("store":true,"metadata":{"a":"b"},"user":"u","safety_identifier":"s",
+      "service_tier":"auto","verbosity":"low","modalities":["text"],"prompt_cache_key":"k")"))
+                   .not_for_engine);
+  EXPECT_EQ(accepted(with(R"("modalities":["text","audio"])")).not_for_engine->first, "modalities");
+  EXPECT_EQ(refused(with(R"("metadata":{"a":1})")).param, "metadata.a");
+  EXPECT_EQ(refused(with(R"("store":"true")")).param, "store");
+  EXPECT_EQ(refused(with(R"("verbosity":"loud")")).param, "verbosity");
+  EXPECT_EQ(refused(with(R"("reasoning_effort":3)")).param, "reasoning_effort");
+  EXPECT_EQ(refused(with(R"("service_tier":1)")).param, "service_tier");
+  EXPECT_EQ(refused(with(R"("max_tokens":1.0)")).param, "max_tokens");
+  EXPECT_EQ(refused(with(R"("logprobs":"true")")).param, "logprobs");
+}
+
+TEST(ChatRequest, knows_what_each_role_must_say) {
+  const auto message = [](const std::string& text) { return R"({"messages":[)" + text + "]}"; };
+  for (const std::string role : {"system", "developer", "user"}) {
+    EXPECT_EQ(refused(message(R"({"role":")" + role + R"(","content":null})")).param, "messages[0].content");
+    accepted(message(R"({"role":")" + role + R"(","content":""})"));
+  }
+  EXPECT_EQ(refused(message(R"({"role":"assistant","content":null})")).param, "messages[0].content");
+  accepted(message(R"({"role":"assistant","content":null,"tool_calls":[{"id":"c","function":{"name":"f"}}]})"));
+  accepted(message(R"({"role":"function","name":"f","content":null})"));
+  accepted(message(R"({"role":"tool","tool_call_id":"c","content":"rain"})"));
+  EXPECT_EQ(refused(message(R"({"role":"tool","content":"rain"})")).param, "messages[0].tool_call_id");
+  EXPECT_EQ(refused(message(R"({"role":"tool","tool_call_id":5,"content":"rain"})")).param, "messages[0].tool_call_id");
+  EXPECT_EQ(refused(message(R"({"role":"assistant","tool_calls":{}})")).param, "messages[0].tool_calls");
+  EXPECT_EQ(refused(message(R"({"role":"assistant","tool_calls":[{}]})")).param, "messages[0].tool_calls[0].id");
+}
+
 TEST(ChatRequest, names_the_message_that_does_not_fit) {
   EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":"a"},{"role":"king","content":"b"}]})").param,
             "messages[1].role");
