@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <sstream>
 
 namespace kvasir::gateway {
 namespace {
@@ -82,6 +83,30 @@ void ConfigSection::bad_value(const ConfigScalar& value, const std::string& key,
 
 void ConfigSection::read(const std::string& key, std::string& target) {
   if (auto value = scalar(key)) target = std::move(value->text);
+}
+
+void ConfigSection::read(const std::string& key, std::vector<std::string>& target) {
+  const bool listed = has(key) && node_[key].IsSequence();
+  const bool overridden = !in_list_ && (*source_->environment)(variable_name(name(key))).has_value();
+  if (!listed || overridden) {
+    const auto value = scalar(key);
+    if (!value) return;
+    target.clear();
+    std::istringstream items(value->text);
+    for (std::string item; std::getline(items, item, ',');) target.push_back(item);
+    return;
+  }
+  known_.insert(key);
+  target.clear();
+  for (const auto& item : node_[key]) {
+    std::string problem;
+    auto text = item.IsScalar() ? expand_variables(item.Scalar(), *source_->environment, problem) : std::nullopt;
+    if (text) {
+      target.push_back(std::move(*text));
+    } else {
+      error(item.Mark(), name(key) + ": " + (problem.empty() ? "must be a list of single values" : problem));
+    }
+  }
 }
 
 void ConfigSection::read(const std::string& key, bool& target) {
