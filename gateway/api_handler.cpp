@@ -7,6 +7,15 @@ namespace {
 
 constexpr std::string_view kModels = "/v1/models";
 
+// Of every path that there is; empty: nothing is there.
+std::string_view methods_of(std::string_view path) {
+  if (path == "/v1/chat/completions") return "POST, OPTIONS";
+  if (path == kModels || path.starts_with("/v1/models/")) return "GET, HEAD, OPTIONS";
+  if (path == "/health/live" || path == "/health/ready") return "GET, HEAD, OPTIONS";
+  if (path == "*") return "GET, HEAD, POST, OPTIONS";
+  return "";
+}
+
 bool reads(const HttpRequest& request) {
   return request.method == "GET" || request.method == "HEAD";
 }
@@ -30,6 +39,10 @@ HttpResponse method_not_allowed(std::string_view allowed) {
 
 Task<void> ApiHandler::handle(HttpExchange& exchange) {
   const HttpRequest& request = exchange.request();
+  if (request.method == "OPTIONS") {
+    co_await exchange.send(options(request));
+    co_return;
+  }
   if (request.path.starts_with("/health/")) {
     co_await exchange.send(health(request));
     co_return;
@@ -48,8 +61,11 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
   services_.log->request(record);
 }
 
+// What needs no key needs no body either.
 std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
-  if (head.path.starts_with("/health/") || services_.keys->knows(head.authorization)) return std::nullopt;
+  if (services_.keys->knows(head.authorization)) return std::nullopt;
+  if (head.method == "OPTIONS") return head.has_body ? std::optional(options(head)) : std::nullopt;
+  if (head.path.starts_with("/health/")) return head.has_body ? std::optional(health(head)) : std::nullopt;
   const ApiError error = ApiError::invalid_api_key();
   RequestRecord record;
   record.id = head.id;
@@ -65,7 +81,7 @@ Task<void> ApiHandler::chat(HttpExchange& exchange, RequestRecord& record) {
   std::optional<HttpResponse> refusal;
   Caller* caller = nullptr;
   if (request.method != "POST") {
-    refusal = method_not_allowed("POST");
+    refusal = method_not_allowed(methods_of(request.path));
   } else if (services_.state->draining.load(std::memory_order_relaxed)) {
     refusal = error_response(ApiError::draining());
     refusal->close = true;
@@ -85,8 +101,19 @@ Task<void> ApiHandler::chat(HttpExchange& exchange, RequestRecord& record) {
   co_await chat_.handle(exchange, *caller, record);
 }
 
+// Plain, and as the preflight of a web page (WHATWG Fetch, section 3.2.2).
+HttpResponse ApiHandler::options(const HttpRequest& request) const {
+  const std::string_view methods = methods_of(request.path);
+  if (methods.empty()) return error_response(ApiError::not_found("There is nothing at this path."));
+  HttpResponse response;
+  response.status = 204;
+  append_header(response.headers, "allow", methods);
+  response.headers += cors_.preflight_headers(request, methods);
+  return response;
+}
+
 HttpResponse ApiHandler::health(const HttpRequest& request) const {
-  if (!reads(request)) return method_not_allowed("GET, HEAD");
+  if (!reads(request) && !methods_of(request.path).empty()) return method_not_allowed(methods_of(request.path));
   if (request.path == "/health/live") return {200, R"({"status":"live"})", "", "application/json", false};
   if (request.path != "/health/ready") return error_response(ApiError::not_found("There is nothing at this path."));
   if (services_.state->draining.load() || !services_.state->ready.load()) return error_response(ApiError::draining());
@@ -97,7 +124,7 @@ HttpResponse ApiHandler::models(const HttpRequest& request) const {
   const std::string_view path = request.path;
   const bool one = path.starts_with(std::string(kModels) + "/");
   if (path != kModels && !one) return error_response(ApiError::not_found("There is nothing at this path."));
-  if (!reads(request)) return method_not_allowed("GET, HEAD");
+  if (!reads(request)) return method_not_allowed(methods_of(path));
   if (auto admitted = services_.keys->admit(request.authorization); !admitted) return error_response(admitted.error());
   if (one) return model(path.substr(kModels.size() + 1));
   HttpResponse response;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/chat_endpoint.hpp"
+#include "gateway/cors.hpp"
 #include "gateway/http_connection.hpp"
 #include "gateway/key_ring.hpp"
 #include "gateway/metrics.hpp"
@@ -20,18 +21,26 @@ struct Services {
   cache::ResponseCache* cache = nullptr;
   Metrics* metrics = nullptr;
   RequestLog* log = nullptr;
+  const ConnectionCounters* connections = nullptr;  // of the API's listener
+  std::chrono::milliseconds stream_keepalive{15'000};
+  std::vector<std::string> cors_origins{};
 };
 
 class ApiHandler final : public HttpHandler {
  public:
   explicit ApiHandler(const Services& services)
-      : services_(services), chat_(*services.chat, *services.metrics), created_(new_delivery(false).created) {}
+      : services_(services),
+        chat_(*services.chat, *services.metrics, services.stream_keepalive),
+        cors_(services.cors_origins),
+        created_(new_delivery(false).created) {}
 
   Task<void> handle(HttpExchange& exchange) override;
   std::optional<HttpResponse> refuse_early(const HttpRequest& head) override;
+  std::string common_headers(const HttpRequest& head) override { return cors_.headers(head); }
 
  private:
   Task<void> chat(HttpExchange& exchange, RequestRecord& record);
+  HttpResponse options(const HttpRequest& request) const;
   HttpResponse health(const HttpRequest& request) const;
   HttpResponse models(const HttpRequest& request) const;
   HttpResponse model(std::string_view name) const;
@@ -39,6 +48,7 @@ class ApiHandler final : public HttpHandler {
 
   Services services_;
   ChatEndpoint chat_;
+  CorsPolicy cors_;
   std::int64_t created_;
 };
 
