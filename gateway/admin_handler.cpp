@@ -164,6 +164,7 @@ HttpResponse AdminHandler::metrics() const {
   HttpResponse response;
   response.content_type = kPrometheus;
   services_.metrics->append(response.body);
+  if (services_.connections != nullptr) append_connection_metrics(response.body, *services_.connections);
   append_cache_metrics(response.body, services_.cache->stats());
   for (const auto& model : services_.models->all()) {
     if (const auto stats = model.backend->engine_stats()) append_engine_metrics(response.body, model.name, *stats);

@@ -13,7 +13,7 @@ namespace kvasir::gateway {
 namespace {
 
 constexpr std::string_view kModels = "/v1/models";
-constexpr std::string_view kReads = "GET, HEAD";
+constexpr std::string_view kReads = "GET, HEAD, OPTIONS";
 
 bool allows(std::string_view methods, std::string_view method) {
   while (!methods.empty()) {
@@ -22,6 +22,11 @@ bool allows(std::string_view methods, std::string_view method) {
     methods.remove_prefix(std::min(end + 2, methods.size()));
   }
   return false;
+}
+
+HttpResponse description(const HttpRequest& request) {
+  if (!allows(kReads, request.method)) return method_not_allowed(kReads);
+  return {200, std::string(openapi_json()), "", "application/json", false};
 }
 
 HttpResponse nothing_here() {
@@ -40,18 +45,19 @@ struct ApiHandler::Route {
 
 ApiHandler::ApiHandler(const Services& services)
     : services_(services),
-      chat_(*services.chat, *services.metrics),
+      chat_(*services.chat, *services.metrics, services.stream_keepalive),
       embeddings_(services.embedding_name, *services.embedder, *services.models),
       responses_(chat_, *services.responses),
+      cors_(services.cors_origins),
       created_(new_delivery(false).created) {}
 
 const ApiHandler::Route* ApiHandler::find_route(std::string_view path) {
   static constexpr Route kRoutes[] = {
-      {"/v1/chat/completions", "POST", &ApiHandler::chat},
-      {"/v1/completions", "POST", &ApiHandler::completions},
-      {"/v1/embeddings", "POST", &ApiHandler::embeddings},
-      {"/v1/responses", "POST", &ApiHandler::responses},
-      {"/v1/responses/", "GET, HEAD, DELETE", &ApiHandler::responses},
+      {"/v1/chat/completions", "POST, OPTIONS", &ApiHandler::chat},
+      {"/v1/completions", "POST, OPTIONS", &ApiHandler::completions},
+      {"/v1/embeddings", "POST, OPTIONS", &ApiHandler::embeddings},
+      {"/v1/responses", "POST, OPTIONS", &ApiHandler::responses},
+      {"/v1/responses/", "GET, HEAD, DELETE, OPTIONS", &ApiHandler::responses},
       {kModels, kReads, &ApiHandler::models},
       {"/v1/models/", kReads, &ApiHandler::models},
   };
@@ -60,8 +66,19 @@ const ApiHandler::Route* ApiHandler::find_route(std::string_view path) {
   return found == std::end(kRoutes) ? nullptr : found;
 }
 
+// Of every path that there is; empty: nothing is there.
+std::string_view ApiHandler::methods_of(std::string_view path) {
+  if (const Route* route = find_route(path)) return route->methods;
+  if (path == "/health/live" || path == "/health/ready" || path == kOpenApiPath) return kReads;
+  return path == "*" ? "GET, HEAD, POST, DELETE, OPTIONS" : "";
+}
+
 Task<void> ApiHandler::handle(HttpExchange& exchange) {
   const HttpRequest& request = exchange.request();
+  if (request.method == "OPTIONS") {
+    co_await exchange.send(options(request));
+    co_return;
+  }
   if (request.path.starts_with("/health/")) {
     co_await exchange.send(health(request));
     co_return;
@@ -71,11 +88,7 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
   if (const Route* route = find_route(request.path)) {
     co_await serve(*route, exchange, record);
   } else {
-    const bool description = request.path == kOpenApiPath;
-    HttpResponse response = !description ? nothing_here()
-                            : allows(kReads, request.method)
-                                ? HttpResponse{200, std::string(openapi_json()), "", "application/json", false}
-                                : method_not_allowed(kReads);
+    HttpResponse response = request.path == kOpenApiPath ? description(request) : nothing_here();
     record.status = response.status;
     const bool sent = co_await exchange.send(std::move(response));
     if (!sent) record.status = 499;
@@ -84,10 +97,12 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
   services_.log->request(record);
 }
 
+// What needs no key needs no body either.
 std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
-  if (head.path.starts_with("/health/") || head.path == kOpenApiPath || services_.keys->knows(head.authorization)) {
-    return std::nullopt;
-  }
+  if (services_.keys->knows(head.authorization)) return std::nullopt;
+  if (head.method == "OPTIONS") return head.has_body ? std::optional(options(head)) : std::nullopt;
+  if (head.path.starts_with("/health/")) return head.has_body ? std::optional(health(head)) : std::nullopt;
+  if (head.path == kOpenApiPath) return head.has_body ? std::optional(description(head)) : std::nullopt;
   const ApiError error = ApiError::invalid_api_key();
   RequestRecord record;
   record.id = head.id;
@@ -163,10 +178,21 @@ Task<void> ApiHandler::models(HttpExchange& exchange, Caller&, RequestRecord& re
   if (!sent) record.status = 499;
 }
 
+// Plain, and as the preflight of a web page (WHATWG Fetch, section 3.2.2).
+HttpResponse ApiHandler::options(const HttpRequest& request) const {
+  const std::string_view methods = methods_of(request.path);
+  if (methods.empty()) return nothing_here();
+  HttpResponse response;
+  response.status = 204;
+  append_header(response.headers, "allow", methods);
+  response.headers += cors_.preflight_headers(request, methods);
+  return response;
+}
+
 HttpResponse ApiHandler::health(const HttpRequest& request) const {
+  if (methods_of(request.path).empty()) return nothing_here();
   if (!allows(kReads, request.method)) return method_not_allowed(kReads);
   if (request.path == "/health/live") return {200, R"({"status":"live"})", "", "application/json", false};
-  if (request.path != "/health/ready") return nothing_here();
   if (services_.state->draining.load() || !services_.state->ready.load()) return error_response(ApiError::draining());
   return {200, R"({"status":"ready"})", "", "application/json", false};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/chat_endpoint.hpp"
+#include "gateway/cors.hpp"
 #include "gateway/embeddings_endpoint.hpp"
 #include "gateway/http_connection.hpp"
 #include "gateway/key_ring.hpp"
@@ -22,6 +23,9 @@ struct Services {
   cache::ResponseCache* cache = nullptr;
   Metrics* metrics = nullptr;
   RequestLog* log = nullptr;
+  const ConnectionCounters* connections = nullptr;  // of the API's listener
+  std::chrono::milliseconds stream_keepalive{15'000};
+  std::vector<std::string> cors_origins{};
   QuestionEmbedder* embedder = nullptr;
   std::string embedding_name = {};  // the embedder's, as clients call it; empty: it serves no clients
   ResponseStore* responses = nullptr;
@@ -33,6 +37,7 @@ class ApiHandler final : public HttpHandler {
 
   Task<void> handle(HttpExchange& exchange) override;
   std::optional<HttpResponse> refuse_early(const HttpRequest& head) override;
+  std::string common_headers(const HttpRequest& head) override { return cors_.headers(head); }
 
  private:
   struct Route;
@@ -44,6 +49,8 @@ class ApiHandler final : public HttpHandler {
   Task<void> embeddings(HttpExchange& exchange, Caller& caller, RequestRecord& record);
   Task<void> responses(HttpExchange& exchange, Caller& caller, RequestRecord& record);
   Task<void> models(HttpExchange& exchange, Caller& caller, RequestRecord& record);
+  HttpResponse options(const HttpRequest& request) const;
+  static std::string_view methods_of(std::string_view path);
   HttpResponse health(const HttpRequest& request) const;
   HttpResponse list_models() const;
   HttpResponse model(std::string_view name) const;
@@ -53,6 +60,7 @@ class ApiHandler final : public HttpHandler {
   ChatEndpoint chat_;
   EmbeddingsEndpoint embeddings_;
   ResponsesEndpoint responses_;
+  CorsPolicy cors_;
   std::int64_t created_;
 };
 

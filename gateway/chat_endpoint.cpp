@@ -16,6 +16,9 @@ constexpr std::size_t kBytesPerToken = 4;  // of a request whose tokens nobody h
 constexpr auto kStorePatience = std::chrono::seconds(2);
 // The headers have named an entry that is to survive; without it this is not the answer that they announced.
 const ApiError kNotStored{500, "The answer could not be stored.", "server_error", "", "not_stored", 0};
+// What a slow reader has in front of it is no larger than this, beside what all readers of the flight share.
+constexpr std::size_t kStreamWrite = 64 << 10;  // bytes
+constexpr std::string_view kKeepAlive = ": keep-alive\n\n";
 constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
 
 void append_cache_headers(std::string& headers, const ChatOutcome& outcome, bool with_entry) {
@@ -188,13 +191,16 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
   HttpExchange& exchange = *turn.exchange;
   AnswerWriter& writer = *turn.writer;
   exchange.watch([&client] { client.hang_up(); });
-  auto deadline = SteadyClock::time_point::max();
+  auto store_deadline = SteadyClock::time_point::max();
   bool begun = false;
   bool promised = false;
+  bool given_up = false;      // on the store
   turn.record->status = 499;  // unless the end is reached
   FlightNews news;
-  while (news.phase != FlightPhase::settled && !news.timed_out) {
-    news = co_await client.next(deadline);
+  while (news.phase != FlightPhase::settled && !given_up) {
+    const auto silent_until = SteadyClock::now() + keepalive_;
+    news = co_await client.next(std::min(store_deadline, silent_until));
+    given_up = news.timed_out && SteadyClock::now() >= store_deadline;
     turn.pieces += news.deltas.size();
     if (news.hung_up) co_return;
     if (news.phase == FlightPhase::failed && !begun) {
@@ -209,11 +215,19 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
       append_cache_headers(headers, turn.outcome, promised);
       append_header(headers, "cache-control", "no-cache");
       begun = true;
-      turn.first_byte();
       if (!co_await exchange.begin_stream(std::move(headers), kEventStream)) co_return;
       writer.begin(out);
     }
-    for (const FlightDelta* delta : news.deltas) writer.delta(out, *delta);
+    if (news.timed_out && !given_up) {
+      out += kKeepAlive;
+    } else {
+      turn.first_byte();
+    }
+    for (const FlightDelta* delta : news.deltas) {
+      writer.delta(out, *delta);
+      if (out.size() < kStreamWrite) continue;
+      if (!co_await exchange.write(std::exchange(out, {}))) co_return;
+    }
     const bool broken_promise = promised && news.kept == Kept::failed;
     if (news.phase == FlightPhase::failed || broken_promise) {
       ApiError error = broken_promise ? kNotStored : client.error();
@@ -231,18 +245,18 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
       }
       co_return;
     }
-    if (news.phase == FlightPhase::settled || news.timed_out) {
+    if (news.phase == FlightPhase::settled || given_up) {
       const ShownAnswer shown = shown_of(client.result());
       co_await writer.complete(shown);
       writer.end(out, shown);
     }
     if (!co_await exchange.write(std::move(out))) co_return;
-    if (news.phase == FlightPhase::finished && deadline == SteadyClock::time_point::max()) {
-      deadline = SteadyClock::now() + kStorePatience;
+    if (news.phase == FlightPhase::finished && store_deadline == SteadyClock::time_point::max()) {
+      store_deadline = SteadyClock::now() + kStorePatience;
     }
   }
   exchange.stop_watching();
-  if (news.timed_out) metrics_->store_timed_out();
+  if (given_up) metrics_->store_timed_out();
   if (news.kept == Kept::yes) turn.record->entry = turn.outcome.entry_id;
   charge(turn, client.result());
   const bool ended = co_await exchange.end_stream();

@@ -14,7 +14,9 @@ namespace kvasir::gateway {
 class ChatEndpoint {
  public:
   // Both must outlive the endpoint.
-  ChatEndpoint(ChatService& service, Metrics& metrics) : service_(&service), metrics_(&metrics) {}
+  // `keepalive`: a stream on which nothing comes for so long gets a comment, so that nobody on the way ends it.
+  ChatEndpoint(ChatService& service, Metrics& metrics, std::chrono::milliseconds keepalive)
+      : service_(&service), metrics_(&metrics), keepalive_(keepalive) {}
 
   // Answers the exchange and fills `record`; `caller` pays for the tokens.
   Task<void> handle(HttpExchange& exchange, Caller& caller, RequestRecord& record);
@@ -34,6 +36,7 @@ class ChatEndpoint {
 
   ChatService* service_;
   Metrics* metrics_;
+  std::chrono::milliseconds keepalive_;
 };
 
 }  // namespace kvasir::gateway

@@ -1,6 +1,7 @@
 #include "gateway/config.hpp"
 
 #include "gateway/config_section.hpp"
+#include "gateway/cors.hpp"
 #include "gateway/network.hpp"
 #include "gateway/upstream_url.hpp"
 
@@ -13,6 +14,18 @@
 
 namespace kvasir::gateway {
 namespace {
+
+std::optional<TlsSettings> read_tls(ConfigSection section) {
+  TlsSettings tls;
+  section.read("certificate", tls.certificate);
+  section.read("key", tls.key);
+  section.finish();
+  if (tls.certificate.empty() && tls.key.empty() && !section.present()) return std::nullopt;
+  if (tls.certificate.empty() || tls.key.empty()) {
+    section.error(section.mark(), "server.tls needs certificate and key: the paths of two PEM files");
+  }
+  return tls;
+}
 
 void read_server(ConfigSection section, ServerSettings& server) {
   section.read("listen", server.listen);
@@ -28,8 +41,16 @@ void read_server(ConfigSection section, ServerSettings& server) {
   section.read("write_timeout", server.write_timeout);
   section.read("drain_timeout", server.drain_timeout);
   section.read("log_requests", server.log_requests);
-  section.not_available("cors_origins");
-  section.not_available("tls");
+  section.read("max_connections", server.max_connections, 1, 1'000'000);
+  section.read("max_connections_per_address", server.max_connections_per_address, 0, 1'000'000);
+  section.read("stream_keepalive", server.stream_keepalive);
+  section.read("cors_origins", server.cors_origins);
+  for (const std::string& origin : server.cors_origins) {
+    if (is_cors_origin(origin)) continue;
+    section.error(section.mark("cors_origins"),
+                  "server.cors_origins: '" + origin + "' is neither * nor an origin such as https://app.example.com");
+  }
+  server.tls = read_tls(section.section("tls"));
   section.finish();
 }
 

@@ -16,10 +16,19 @@ void print_server(YAML::Emitter& out, const ServerSettings& server) {
   out << YAML::Key << "threads" << YAML::Value << server.threads;
   out << YAML::Key << "max_body_bytes" << YAML::Value << print_bytes(server.max_body_bytes);
   out << YAML::Key << "max_header_bytes" << YAML::Value << print_bytes(server.max_header_bytes);
+  out << YAML::Key << "max_connections" << YAML::Value << server.max_connections;
+  out << YAML::Key << "max_connections_per_address" << YAML::Value << server.max_connections_per_address;
+  out << YAML::Key << "cors_origins" << YAML::Value << YAML::Flow << server.cors_origins;
+  if (server.tls) {
+    out << YAML::Key << "tls" << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "certificate" << YAML::Value << server.tls->certificate;
+    out << YAML::Key << "key" << YAML::Value << server.tls->key << YAML::EndMap;
+  }
   out << YAML::Key << "header_timeout" << YAML::Value << print_duration(server.header_timeout);
   out << YAML::Key << "body_timeout" << YAML::Value << print_duration(server.body_timeout);
   out << YAML::Key << "idle_timeout" << YAML::Value << print_duration(server.idle_timeout);
   out << YAML::Key << "write_timeout" << YAML::Value << print_duration(server.write_timeout);
+  out << YAML::Key << "stream_keepalive" << YAML::Value << print_duration(server.stream_keepalive);
   out << YAML::Key << "drain_timeout" << YAML::Value << print_duration(server.drain_timeout);
   out << YAML::Key << "log_requests" << YAML::Value << server.log_requests;
   out << YAML::EndMap;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <sstream>
 
 namespace kvasir::gateway {
 namespace {
@@ -89,12 +90,17 @@ void ConfigSection::read(const std::string& key, std::string& target) {
 }
 
 void ConfigSection::read(const std::string& key, std::vector<std::string>& target) {
-  known_.insert(key);
-  if (!has(key) || node_[key].IsNull()) return;
-  if (!node_[key].IsSequence()) {
-    error(node_[key].Mark(), name(key) + " must be a list");
+  const bool listed = has(key) && node_[key].IsSequence();
+  const bool overridden = !in_list_ && (*source_->environment)(variable_name(name(key))).has_value();
+  if (!listed || overridden) {
+    const auto value = scalar(key);
+    if (!value) return;
+    target.clear();
+    std::istringstream items(value->text);
+    for (std::string item; std::getline(items, item, ',');) target.push_back(item);
     return;
   }
+  known_.insert(key);
   target.clear();
   for (const auto& item : node_[key]) {
     if (auto value = expanded(item, name(key))) target.push_back(std::move(value->text));

@@ -46,6 +46,7 @@ class ConfigSection {
 
   // Each leaves `target` alone if the key is absent, and reports a value that does not fit.
   void read(const std::string& key, std::string& target);
+  // A list of single values; in an environment variable they stand between commas.
   void read(const std::string& key, std::vector<std::string>& target);
   void read(const std::string& key, bool& target);
   void read(const std::string& key, std::chrono::milliseconds& target);

@@ -15,14 +15,21 @@
 #include <thread>
 
 #include <boost/asio/signal_set.hpp>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace kvasir::gateway {
 namespace {
 
 HttpLimits limits_of(const ServerSettings& server) {
-  return {server.max_body_bytes, server.max_header_bytes, server.header_timeout,
-          server.body_timeout,   server.idle_timeout,     server.write_timeout};
+  return {server.max_body_bytes,
+          server.max_header_bytes,
+          server.header_timeout,
+          server.body_timeout,
+          server.idle_timeout,
+          server.write_timeout,
+          static_cast<std::size_t>(server.max_connections),
+          static_cast<std::size_t>(server.max_connections_per_address)};
 }
 
 std::unique_ptr<Backend> open_backend(const ModelSettings& model, const UpstreamHooks& hooks, std::string& error) {
@@ -53,6 +60,14 @@ bool open_models(const Settings& settings, RequestLog& log, std::vector<ModelTab
     models.push_back({model.name, std::move(backend)});
   }
   return true;
+}
+
+// A connection is a file descriptor: as many as this process may have at all.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -117,17 +132,26 @@ bool Gateway::Parts::open_cache(std::string& error) {
 }
 
 bool Gateway::Parts::bind(std::string& error) {
-  const Services services{&state,         &keys,           models.get(),
-                          chat.get(),     cache.get(),     &metrics,
-                          log.get(),      questions.get(), embedding_name(settings),
-                          responses.get()};
+  Services services{&state, &keys, models.get(), chat.get(), cache.get(), &metrics, log.get()};
+  services.stream_keepalive = settings.server.stream_keepalive;
+  services.cors_origins = settings.server.cors_origins;
+  services.embedder = questions.get();
+  services.embedding_name = embedding_name(settings);
+  services.responses = responses.get();
   api = std::make_unique<ApiHandler>(services);
-  admin = std::make_unique<AdminHandler>(services, print_config(settings), [this] { signals_context.stop(); });
   io = std::make_unique<IoThreads>(settings.server.threads);
   const HttpLimits limits = limits_of(settings.server);
-  api_server = HttpServer::bind(*io, io->size(), settings.server.listen, *api, limits, error);
+  HttpServerOptions options{limits};
+  options.log = [this](std::string_view message) { log->event(message); };
+  if (settings.server.tls) {
+    options.certificates = TlsCertificates::open(*settings.server.tls, error);
+    if (!options.certificates) return false;
+  }
+  api_server = HttpServer::bind(*io, io->size(), settings.server.listen, *api, std::move(options), error);
   if (!api_server) return false;
-  admin_server = HttpServer::bind(*io, 1, settings.server.admin, *admin, limits, error);
+  services.connections = &api_server->counters();
+  admin = std::make_unique<AdminHandler>(services, print_config(settings), [this] { signals_context.stop(); });
+  admin_server = HttpServer::bind(*io, 1, settings.server.admin, *admin, HttpServerOptions{limits}, error);
   return admin_server != nullptr;
 }
 
@@ -166,12 +190,15 @@ std::unique_ptr<Gateway> Gateway::open(const Settings& settings, std::string& er
 }
 
 void Gateway::start() {
+  raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads is an error of write(2), not the end
   parts_->api_server->start();
   parts_->admin_server->start();
   parts_->io->start();
   parts_->state.ready = true;
-  parts_->log->event("listening on http://" + listen_address().text() + ", admin on http://" + admin_address().text());
+  const std::string scheme = parts_->settings.server.tls ? "https://" : "http://";
+  parts_->log->event("listening on " + scheme + listen_address().text() + ", admin on http://" +
+                     admin_address().text());
 }
 
 void Gateway::wait() {

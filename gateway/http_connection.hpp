@@ -4,7 +4,10 @@
 
 #include "gateway/api_error.hpp"
 #include "gateway/asio.hpp"
+#include "gateway/connection_limit.hpp"
+#include "gateway/http_head.hpp"
 #include "gateway/http_message.hpp"
+#include "gateway/transport.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -15,20 +18,19 @@
 #include <string>
 #include <string_view>
 
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/message.hpp>
-#include <boost/beast/http/string_body.hpp>
 
 namespace kvasir::gateway {
 
 struct HttpLimits {
-  std::uint64_t max_body_bytes = 32ULL << 20;
+  std::uint64_t max_body_bytes = 32ULL << 20;  // also of a compressed body's content
   std::uint32_t max_header_bytes = 32U << 10;
   std::chrono::milliseconds header_timeout{30'000};
-  std::chrono::milliseconds body_timeout{60'000};
+  std::chrono::milliseconds body_timeout{60'000};  // and longer while it arrives: transfer_deadline()
   std::chrono::milliseconds idle_timeout{75'000};
-  std::chrono::milliseconds write_timeout{60'000};
+  std::chrono::milliseconds write_timeout{60'000};  // likewise
+  std::size_t max_connections = 10'000;
+  std::size_t max_connections_per_address = 1'000;  // 0: no limit
 };
 
 class HttpConnection;
@@ -61,6 +63,8 @@ class HttpHandler {
   virtual Task<void> handle(HttpExchange& exchange) = 0;
   // Asked before a body is read: what to answer without it. `head` has no body.
   virtual std::optional<HttpResponse> refuse_early(const HttpRequest& /*head*/) { return std::nullopt; }
+  // Header lines for every answer to this request, whatever it is.
+  virtual std::string common_headers(const HttpRequest& /*head*/) { return {}; }
 };
 
 // What the connections of one listener on one thread share.
@@ -70,54 +74,62 @@ struct ConnectionGroup {
   std::set<HttpConnection*> open;
   std::atomic<int>* requests_running = nullptr;
   const std::atomic<bool>* closing = nullptr;  // true: no request after the current one
+  ConnectionCounters* counters = nullptr;
 };
 
 class HttpConnection final : public HttpExchange, public std::enable_shared_from_this<HttpConnection> {
  public:
-  HttpConnection(Socket socket, ConnectionGroup& group);
+  // `tls` null: plain.
+  HttpConnection(Socket socket, const std::shared_ptr<asio::ssl::context>& tls, ConnectionGroup& group);
   ~HttpConnection() override;
 
   // Serves until the client or the server ends the connection. The caller keeps this object alive meanwhile.
   Task<void> run();
   // Ends the connection if no request is being answered.
   void close_if_idle();
+  // Ends what has waited for too long.
+  void expire(SteadyTime now) { transport_.expire(now); }
 
   HttpRequest& request() override { return request_; }
-  Executor executor() override { return stream_.get_executor(); }
+  Executor executor() override { return transport_.executor(); }
   Task<bool> send(HttpResponse response) override;
   Task<bool> begin_stream(std::string headers, std::string_view content_type) override;
   Task<bool> write(std::string data) override;
   Task<bool> end_stream() override;
   Task<void> abort() override;
   void watch(std::function<void()> hang_up) override;
-  void stop_watching() override;
+  void stop_watching() override { transport_.stop_watching(); }
 
  private:
   enum class Read { request, closed, refused };
-  using Message = beast::http::request<beast::http::string_body>;
 
+  Task<void> serve();
   Task<bool> handle();
   Task<Read> read_request();
-  Task<bool> read_more(std::chrono::milliseconds timeout, std::size_t bytes);
-  Task<Read> refuse(ApiError error);
-  Task<std::optional<Read>> refuse_head(const Message& message, bool ambiguous_end);
-  std::size_t write_now(std::string_view head, std::string_view body);
-  Task<bool> write_all(std::string head, std::string body);
-  Task<void> linger_close();
+  Task<Read> read_head(HttpHead& head);
+  Task<Read> read_body(const HttpHead& head);
+  Task<Read> read_chunks();
+  Task<Read> read_length(std::uint64_t length);
+  // More bytes of a request into buffer_, or its end.
+  Task<Read> read_more(std::size_t most, SteadyTime deadline);
+  std::optional<HttpResponse> refuse_head(const HttpHead& head);
+  Task<Read> refuse(const ApiError& error);
+  Task<Read> refuse(HttpResponse response);
   void start_response(std::string& out, int status, std::string_view content_type, bool close);
-  void wait_for_hang_up();
+  Task<bool> write_all(std::string head, std::string body);
+  std::string_view buffered() const;
+  void forget_request();
 
-  TcpStream stream_;
+  Transport transport_;
   ConnectionGroup* group_;
   beast::flat_buffer buffer_;
   HttpRequest request_;
+  std::string common_headers_;
   bool keep_alive_ = true;
   bool http_1_0_ = false;
   bool busy_ = false;
   bool broken_ = false;
   bool answered_ = false;
-  std::function<void()> hang_up_;
-  asio::cancellation_signal stop_watch_;
 };
 
 }  // namespace kvasir::gateway

@@ -1,7 +1,9 @@
 #include "gateway/http_message.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <ctime>
 #include <random>
 
 namespace kvasir::gateway {
@@ -25,22 +27,52 @@ std::string_view status_text(int status) {
     case 408:
       return "Request Timeout";
     case 413:
-      return "Payload Too Large";
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
     case 429:
       return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
     case 500:
       return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
     case 502:
       return "Bad Gateway";
     case 503:
       return "Service Unavailable";
     case 504:
       return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
     default:
       return "Unknown";
   }
+}
+
+void append_date(std::string& headers) {
+  constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  thread_local std::time_t written = -1;
+  thread_local std::string line;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  if (now.tv_sec != written) {
+    std::tm utc{};
+    ::gmtime_r(&now.tv_sec, &utc);
+    std::array<char, 32> text{};
+    std::strftime(text.data(), text.size(), ", %d     %Y %H:%M:%S GMT\r\n", &utc);
+    line.assign("date: ").append(kDays[static_cast<std::size_t>(utc.tm_wday)]).append(text.data());
+    line.replace(line.find("     ") + 1, 3, kMonths[static_cast<std::size_t>(utc.tm_mon)]);
+    written = now.tv_sec;
+  }
+  headers += line;
 }
 
 bool sane_request_id(std::string_view id) {

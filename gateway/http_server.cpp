@@ -1,8 +1,11 @@
 #include "gateway/http_server.hpp"
 
+#include <array>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <sys/socket.h>
 
 namespace kvasir::gateway {
 namespace {
@@ -20,8 +23,22 @@ Tcp::endpoint endpoint_of(const ListenAddress& address, ErrorCode& error) {
   return {asio::ip::make_address(address.host == "localhost" ? "127.0.0.1" : address.host, error), address.port};
 }
 
-// The frame owns the connection for as long as it runs.
-Task<void> serve(std::shared_ptr<HttpConnection> connection) {
+constexpr auto kExpiryPeriod = std::chrono::milliseconds(200);
+constexpr auto kCertificatePeriod = std::chrono::seconds(2);
+
+std::string too_many_connections() {
+  const std::string body =
+      ApiError{503, "There are too many connections.", "server_error", "", "too_many_connections", 0}.body();
+  std::string answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n";
+  append_date(answer);
+  append_header(answer, "x-request-id", random_id("req-"));
+  append_header(answer, "retry-after", "1");
+  append_header(answer, "content-length", std::to_string(body.size()));
+  return answer + "\r\n" + body;
+}
+
+// The frame owns the connection, and its place, for as long as it runs.
+Task<void> serve(std::shared_ptr<HttpConnection> connection, ConnectionLimit::Place /*place*/) {
   co_await connection->run();
 }
 
@@ -41,10 +58,14 @@ bool HttpServer::is_free(const ListenAddress& address, std::string& error) {
   return !failure;
 }
 
+HttpServer::HttpServer(const ListenAddress& address, HttpServerOptions options)
+    : address_(address),
+      options_(std::move(options)),
+      limit_(options_.limits.max_connections, options_.limits.max_connections_per_address, counters_) {}
+
 std::unique_ptr<HttpServer> HttpServer::bind(IoThreads& io, std::size_t threads, const ListenAddress& address,
-                                             HttpHandler& handler, const HttpLimits& limits, std::string& error) {
-  std::unique_ptr<HttpServer> server(new HttpServer);
-  server->address_ = address;
+                                             HttpHandler& handler, HttpServerOptions options, std::string& error) {
+  std::unique_ptr<HttpServer> server(new HttpServer(address, std::move(options)));
   ErrorCode failure;
   Tcp::endpoint endpoint = endpoint_of(address, failure);
   if (!is_free(address, error)) return nullptr;
@@ -52,9 +73,10 @@ std::unique_ptr<HttpServer> HttpServer::bind(IoThreads& io, std::size_t threads,
     if (!server->open_lane(io, i, endpoint, error)) return nullptr;
     ConnectionGroup& group = server->lanes_.back()->group;
     group.handler = &handler;
-    group.limits = limits;
+    group.limits = server->options_.limits;
     group.requests_running = &server->requests_running_;
     group.closing = &server->closing_;
+    group.counters = &server->counters_;
   }
   server->address_.port = endpoint.port();
   return server;
@@ -78,7 +100,13 @@ bool HttpServer::open_lane(IoThreads& io, std::size_t index, Tcp::endpoint& endp
 }
 
 void HttpServer::start() {
-  for (auto& lane : lanes_) asio::co_spawn(lane->executor, accept(*lane), asio::detached);
+  for (auto& lane : lanes_) {
+    asio::co_spawn(lane->executor, accept(*lane), asio::detached);
+    asio::co_spawn(lane->executor, expire(*lane), asio::detached);
+  }
+  if (!options_.certificates) return;
+  const Executor first = lanes_.front()->executor;
+  asio::co_spawn(first, refresh_certificates(first), asio::detached);
 }
 
 void HttpServer::stop_accepting() {
@@ -106,17 +134,63 @@ void HttpServer::release() {
 Task<void> HttpServer::accept(Lane& lane) {
   while (lane.acceptor->is_open()) {
     auto [error, socket] = co_await lane.acceptor->async_accept(use_tuple);
-    if (error) {
-      if (!lane.acceptor->is_open()) break;
-      // Out of file descriptors, most likely: the backlog waits until some are free.
-      Timer timer(lane.executor, std::chrono::milliseconds(50));
-      co_await timer.async_wait(use_tuple);
-      continue;
+    if (!error) {
+      open(lane, std::move(socket));
+    } else if (lane.acceptor->is_open() && error != asio::error::connection_aborted) {
+      ++counters_.accept_failures;
+      co_await wait_to_accept(lane);
     }
-    ErrorCode ignored;
-    socket.set_option(Tcp::no_delay(true), ignored);
-    auto connection = std::make_shared<HttpConnection>(std::move(socket), lane.group);
-    asio::co_spawn(lane.executor, serve(std::move(connection)), asio::detached);
+  }
+}
+
+// Out of file descriptors, most likely: the backlog waits until some are free.
+Task<void> HttpServer::wait_to_accept(Lane& lane) {
+  Timer timer(lane.executor, std::chrono::milliseconds(50));
+  co_await timer.async_wait(use_tuple);
+}
+
+void HttpServer::open(Lane& lane, Socket socket) {
+  ErrorCode error;
+  const Tcp::endpoint client = socket.remote_endpoint(error);
+  if (error) return;  // gone again
+  auto place = limit_.enter(client.address());
+  if (!place) return refuse(std::move(socket));
+  socket.set_option(Tcp::no_delay(true), error);
+  const auto tls = options_.certificates ? options_.certificates->current() : nullptr;
+  auto connection = std::make_shared<HttpConnection>(std::move(socket), tls, lane.group);
+  asio::co_spawn(lane.executor, serve(std::move(connection), std::move(place)), asio::detached);
+}
+
+// What the socket takes at once is all that such a client gets; nobody waits for it.
+void HttpServer::refuse(Socket socket) {
+  if (options_.certificates) return;
+  const int descriptor = socket.native_handle();
+  const std::string answer = too_many_connections();
+  std::array<char, 4096> unread;
+  (void)!::recv(descriptor, unread.data(), unread.size(), MSG_DONTWAIT);
+  (void)!::send(descriptor, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  ErrorCode ignored;
+  socket.shutdown(Tcp::socket::shutdown_send, ignored);
+}
+
+// Runs until the I/O threads end: connections outlive the acceptor while the server drains.
+Task<void> HttpServer::expire(Lane& lane) {
+  Timer timer(lane.executor);
+  while (true) {
+    timer.expires_after(kExpiryPeriod);
+    co_await timer.async_wait(use_tuple);
+    const auto now = std::chrono::steady_clock::now();
+    for (HttpConnection* connection : lane.group.open) connection->expire(now);
+  }
+}
+
+Task<void> HttpServer::refresh_certificates(Executor executor) {
+  Timer timer(executor);
+  while (true) {
+    timer.expires_after(kCertificatePeriod);
+    co_await timer.async_wait(use_tuple);
+    const std::string news = options_.certificates->refresh();
+    if (!news.empty() && options_.log) options_.log(news);
   }
 }
 

@@ -1,18 +1,27 @@
-// A listener: accepts on every I/O thread (SO_REUSEPORT) and runs a connection per client.
+// A listener: accepts on every I/O thread (SO_REUSEPORT) and runs a connection per client, as many as its limits allow.
 #pragma once
 
 #include "gateway/asio.hpp"
 #include "gateway/http_connection.hpp"
 #include "gateway/io_threads.hpp"
 #include "gateway/settings.hpp"
+#include "gateway/tls_certificates.hpp"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace kvasir::gateway {
+
+struct HttpServerOptions {
+  HttpLimits limits;
+  std::unique_ptr<TlsCertificates> certificates = nullptr;  // null: plain HTTP
+  std::function<void(std::string_view)> log =
+      nullptr;  // one sentence on what an operator should know; on an I/O thread
+};
 
 class HttpServer {
  public:
@@ -21,7 +30,7 @@ class HttpServer {
   // Binds on the first `threads` I/O threads. On failure: null and one sentence in `error`. Nothing is accepted before
   // start(). `io` and `handler` must outlive the server.
   static std::unique_ptr<HttpServer> bind(IoThreads& io, std::size_t threads, const ListenAddress& address,
-                                          HttpHandler& handler, const HttpLimits& limits, std::string& error);
+                                          HttpHandler& handler, HttpServerOptions options, std::string& error);
 
   void start();
   // No more connections, idle ones end, running requests go on. Any thread.
@@ -33,6 +42,7 @@ class HttpServer {
   // server itself must outlive them, because their connections point to it.
   void release();
 
+  const ConnectionCounters& counters() const { return counters_; }
   int requests_running() const { return requests_running_.load(std::memory_order_acquire); }
   // With the port that the system chose if 0 was asked for.
   const ListenAddress& address() const { return address_; }
@@ -46,12 +56,20 @@ class HttpServer {
     ConnectionGroup group;
   };
 
-  HttpServer() = default;
+  HttpServer(const ListenAddress& address, HttpServerOptions options);
   bool open_lane(IoThreads& io, std::size_t index, Tcp::endpoint& endpoint, std::string& error);
-  static Task<void> accept(Lane& lane);
+  Task<void> accept(Lane& lane);
+  Task<void> wait_to_accept(Lane& lane);
+  void open(Lane& lane, Socket socket);
+  void refuse(Socket socket);
+  static Task<void> expire(Lane& lane);
+  Task<void> refresh_certificates(Executor executor);
 
-  std::vector<std::unique_ptr<Lane>> lanes_;
   ListenAddress address_;
+  HttpServerOptions options_;
+  ConnectionCounters counters_;
+  ConnectionLimit limit_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
   std::atomic<int> requests_running_{0};
   std::atomic<bool> closing_{false};
 };

@@ -153,6 +153,20 @@ void Metrics::append(std::string& out) const {
                       "Streams: from a request's last byte to the first event.");
 }
 
+void append_connection_metrics(std::string& out, const ConnectionCounters& counters) {
+  append_metric(out, "kvasir_connections", "gauge", "Open connections of the API.", counters.open.load());
+  append_metric(out, "kvasir_connections_total", "counter", "Connections of the API.", load(counters.opened));
+  append_head(out, "kvasir_connections_refused_total", "counter", "Connections beyond a limit, by limit.");
+  append_sample(out, "kvasir_connections_refused_total", label("limit", "all"), load(counters.refused));
+  append_sample(out, "kvasir_connections_refused_total", label("limit", "address"), load(counters.refused_by_address));
+  append_metric(out, "kvasir_accept_failures_total", "counter", "Failures to accept: too few file descriptors.",
+                load(counters.accept_failures));
+  append_metric(out, "kvasir_tls_handshake_failures_total", "counter", "Connections that never spoke TLS.",
+                load(counters.failed_handshakes));
+  append_metric(out, "kvasir_bad_requests_total", "counter", "Requests that were not HTTP, too large or too slow.",
+                load(counters.bad_requests));
+}
+
 void append_cache_metrics(std::string& out, const cache::CacheStats& stats) {
   append_metric(out, "kvasir_cache_entries", "gauge", "Answers that can be served.", stats.entries);
   append_metric(out, "kvasir_cache_partitions", "gauge", "Partitions with a vector.", stats.partitions);

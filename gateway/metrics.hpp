@@ -3,6 +3,7 @@
 
 #include "cache/response_cache.hpp"
 #include "engine/engine.hpp"
+#include "gateway/connection_limit.hpp"
 
 #include <array>
 #include <atomic>
@@ -82,6 +83,7 @@ class Metrics {
   Histogram first_token_;
 };
 
+void append_connection_metrics(std::string& out, const ConnectionCounters& counters);
 void append_cache_metrics(std::string& out, const cache::CacheStats& stats);
 void append_engine_metrics(std::string& out, std::string_view model, const engine::EngineStats& stats);
 

@@ -21,17 +21,28 @@ struct ListenAddress {
   static std::optional<ListenAddress> parse(std::string_view text);
 };
 
+// Files in PEM: the certificate with its chain, and its key.
+struct TlsSettings {
+  std::string certificate;
+  std::string key;
+};
+
 struct ServerSettings {
   ListenAddress listen{"127.0.0.1", 8080};
   ListenAddress admin{"127.0.0.1", 9090};
   std::uint64_t max_body_bytes = 32ULL << 20;
   std::uint32_t max_header_bytes = 32U << 10;
   int threads = 2;
-  std::chrono::milliseconds header_timeout{30'000};  // from a request's first byte to the end of its headers
-  std::chrono::milliseconds body_timeout{60'000};
-  std::chrono::milliseconds idle_timeout{75'000};   // between two requests of a connection
-  std::chrono::milliseconds write_timeout{60'000};  // a client that does not read
-  std::chrono::milliseconds drain_timeout{60'000};  // what still runs then is cut off
+  std::optional<TlsSettings> tls;                      // of `listen`
+  std::vector<std::string> cors_origins;               // of web pages that may use the API; "*": all
+  int max_connections = 10'000;                        // of `listen`
+  int max_connections_per_address = 1'000;             // 0: no limit
+  std::chrono::milliseconds header_timeout{30'000};    // from a request's first byte to the end of its headers
+  std::chrono::milliseconds body_timeout{60'000};      // and a second longer for every 64 KiB that have come
+  std::chrono::milliseconds idle_timeout{75'000};      // between two requests of a connection
+  std::chrono::milliseconds write_timeout{60'000};     // and a second longer for every 64 KiB that the client has read
+  std::chrono::milliseconds stream_keepalive{15'000};  // a comment on a stream when nothing else comes for so long
+  std::chrono::milliseconds drain_timeout{60'000};     // what still runs then is cut off
   bool log_requests = true;
 };
 

@@ -37,9 +37,10 @@ def upstream_model(url, name="mock", **settings):
 class Gateway:
     """One `kvasir serve`. `folder` holds its configuration, data and log, and outlives the process."""
 
-    def __init__(self, folder, models, *, cache=None, auth=None, server=None):
+    def __init__(self, folder, models, *, cache=None, auth=None, server=None, tls=False):
         self.folder = pathlib.Path(folder)
         self.port, self.admin_port = free_port(), free_port()
+        self.scheme = "https" if tls else "http"
         cache = {"store": {"kind": "embedded", "path": str(self.folder / "data")}, **(cache or {})}
         config = {
             "server": {"listen": f"127.0.0.1:{self.port}", "admin": f"127.0.0.1:{self.admin_port}", **(server or {})},
@@ -57,7 +58,7 @@ class Gateway:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def admin_url(self):
@@ -74,7 +75,7 @@ class Gateway:
             if self.process.poll() is not None:
                 raise AssertionError(f"kvasir ended with {self.process.returncode}: {self.log()}")
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(self.url + "/health/ready").status_code == 200:
+                if httpx.get(self.url + "/health/ready", verify=False).status_code == 200:
                     return self
             time.sleep(0.05)
         self.kill()

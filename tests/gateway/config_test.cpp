@@ -151,6 +151,36 @@ TEST(Config, listens_beyond_loopback_only_with_keys) {
   EXPECT_THAT(messages(parse(open + key)), ElementsAre());
 }
 
+TEST(Config, takes_what_an_open_network_needs) {
+  const Config config = parse(
+      "server:\n"
+      "  cors_origins: ['https://a.example', 'http://localhost:3000']\n"
+      "  tls: {certificate: c.pem, key: k.pem}\n"
+      "  max_connections: 5\n"
+      "  max_connections_per_address: 0\n"
+      "  stream_keepalive: 5s\n" +
+      std::string(kModel));
+  ASSERT_THAT(messages(config), ElementsAre());
+  const ServerSettings& server = config.settings.server;
+  EXPECT_THAT(server.cors_origins, ElementsAre("https://a.example", "http://localhost:3000"));
+  EXPECT_EQ(server.tls->certificate, "c.pem");
+  EXPECT_EQ(server.tls->key, "k.pem");
+  EXPECT_EQ(server.max_connections, 5);
+  EXPECT_EQ(server.max_connections_per_address, 0);
+  EXPECT_EQ(server.stream_keepalive, std::chrono::seconds(5));
+  EXPECT_THAT(messages(parse(print_config(config.settings))), ElementsAre());
+  EXPECT_FALSE(parse(kModel).settings.server.tls);
+  EXPECT_THAT(parse(kModel, {{"KVASIR_SERVER_CORS_ORIGINS", "http://a,http://b"}}).settings.server.cors_origins,
+              ElementsAre("http://a", "http://b"));
+}
+
+TEST(Config, names_half_a_certificate_and_an_origin_that_is_none) {
+  EXPECT_THAT(
+      messages(parse("server:\n  tls: {key: k.pem}\n  cors_origins: [https://a.example/]\n" + std::string(kModel))),
+      ElementsAre(HasSubstr("k.yaml:2:8: server.tls needs certificate and key"),
+                  HasSubstr("k.yaml:3:17: server.cors_origins: 'https://a.example/' is neither")));
+}
+
 TEST(Config, keeps_the_admin_listener_on_loopback) {
   const std::string key =
       "auth: {keys: [{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}\n";

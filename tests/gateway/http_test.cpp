@@ -191,7 +191,7 @@ TEST(Http, knows_its_paths_and_methods) {
   client.get(kChat);
   const TestResponse wrong = client.response();
   EXPECT_EQ(wrong.status, 405);
-  EXPECT_EQ(wrong.headers.at("allow"), "POST");
+  EXPECT_EQ(wrong.headers.at("allow"), "POST, OPTIONS");
   client.get("/v1/models");
   EXPECT_EQ(json::parse(client.response().body)["data"][0]["id"], "played");
   client.get("/v1/models/played");

@@ -196,7 +196,8 @@ class FirstLetterEmbedder final : public embed::Embedder {
 class TestGateway {
  public:
   explicit TestGateway(std::vector<KeySettings> keys = {}, HttpLimits limits = {},
-                       std::unique_ptr<Backend> other = nullptr)
+                       std::unique_ptr<Backend> other = nullptr,
+                       std::chrono::milliseconds stream_keepalive = std::chrono::seconds(15))
       : null_(::open("/dev/null", O_WRONLY)),
         keys_(keys),
         log_(null_, true, metrics_),
@@ -216,13 +217,17 @@ class TestGateway {
     models_ = std::make_unique<ModelTable>(std::move(models), "played");
     chat_ = std::make_unique<ChatService>(settings, *models_, *cache_, questions_);
     responses_ = ResponseStore::open(":memory:", {}, error);
-    const Services services{&state,    &keys_, models_.get(), chat_.get(),    cache_.get(),
-                            &metrics_, &log_,  &questions_,   "first-letter", responses_.get()};
+    Services services{&state, &keys_, models_.get(), chat_.get(), cache_.get(), &metrics_, &log_};
+    services.stream_keepalive = stream_keepalive;
+    services.embedder = &questions_;
+    services.embedding_name = "first-letter";
+    services.responses = responses_.get();
     api_ = std::make_unique<ApiHandler>(services);
-    server = HttpServer::bind(*io_, 2, {"127.0.0.1", 0}, *api_, limits, error);
+    server = HttpServer::bind(*io_, 2, {"127.0.0.1", 0}, *api_, HttpServerOptions{limits}, error);
     EXPECT_TRUE(server) << error;
+    services.connections = &server->counters();
     admin_ = std::make_unique<AdminHandler>(services, "", [] {});
-    admin_server_ = HttpServer::bind(*io_, 1, {"127.0.0.1", 0}, *admin_, limits, error);
+    admin_server_ = HttpServer::bind(*io_, 1, {"127.0.0.1", 0}, *admin_, HttpServerOptions{limits}, error);
     EXPECT_TRUE(admin_server_) << error;
     admin_server_->start();
     server->start();

@@ -1,0 +1,225 @@
+#include "gateway/transport.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/buffer.hpp>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+namespace kvasir::gateway {
+namespace {
+
+constexpr std::uint64_t kSlowestBytesPerSecond = 64 << 10;
+constexpr std::size_t kLingerRead = 64 << 10;
+constexpr auto kLingerTime = std::chrono::seconds(2);
+
+// What is left of `parts` after `sent` bytes.
+std::array<asio::const_buffer, 2> rest_of(const std::array<asio::const_buffer, 2>& parts, std::size_t sent) {
+  const std::size_t of_head = std::min(sent, parts[0].size());
+  return {parts[0] + of_head, parts[1] + (sent - of_head)};
+}
+
+}  // namespace
+
+SteadyTime transfer_deadline(SteadyTime begin, std::chrono::milliseconds patience, std::uint64_t bytes_so_far) {
+  return begin + patience + std::chrono::milliseconds(bytes_so_far * 1000 / kSlowestBytesPerSecond);
+}
+
+Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls) : socket_(std::move(socket)) {
+  if (!tls) return;
+  tls_ = std::make_unique<TlsStream>(socket_, *tls);
+  ahead_ = std::make_unique<Ahead>(socket_.get_executor());
+}
+
+// Until the read is over, or somebody cancels `done`.
+Task<void> Transport::Ahead::wait() {
+  done.expires_at(SteadyTime::max());
+  co_await done.async_wait(use_tuple);
+}
+
+void Transport::start_clock(SteadyTime deadline) {
+  deadline_ = deadline;
+  expired_ = false;
+}
+
+bool Transport::stop_clock() {
+  deadline_ = SteadyTime::max();
+  return std::exchange(expired_, false);
+}
+
+void Transport::expire(SteadyTime now) {
+  if (now < deadline_) return;
+  deadline_ = SteadyTime::max();
+  expired_ = true;
+  cancel();
+}
+
+void Transport::cancel() {
+  ErrorCode ignored;
+  socket_.cancel(ignored);
+  if (ahead_) ahead_->done.cancel();
+}
+
+void Transport::close() {
+  stop_watching();
+  ErrorCode ignored;
+  socket_.close(ignored);
+}
+
+Task<bool> Transport::handshake(SteadyTime deadline) {
+  if (!tls_) co_return true;
+  start_clock(deadline);
+  const auto [error] = co_await tls_->async_handshake(asio::ssl::stream_base::server, use_tuple);
+  stop_clock();
+  co_return !error;
+}
+
+Task<Transport::Arrival> Transport::read(beast::flat_buffer& buffer, std::size_t most, SteadyTime deadline) {
+  if (ahead_ && (ahead_->reading || ahead_->failed || ahead_->count > 0))
+    co_return co_await read_ahead_of(buffer, deadline);
+  start_clock(deadline);
+  std::tuple<ErrorCode, std::size_t> result;
+  if (tls_) {
+    result = co_await tls_->async_read_some(buffer.prepare(most), use_tuple);
+  } else {
+    result = co_await socket_.async_read_some(buffer.prepare(most), use_tuple);
+  }
+  const bool too_late = stop_clock();
+  const auto [error, count] = result;
+  if (error) co_return too_late ? Arrival::expired : Arrival::closed;
+  buffer.commit(count);
+  co_return Arrival::bytes;
+}
+
+Task<Transport::Arrival> Transport::read_ahead_of(beast::flat_buffer& buffer, SteadyTime deadline) {
+  start_clock(deadline);
+  if (ahead_->reading) {
+    co_await ahead_->wait();
+  }
+  if (stop_clock()) co_return Arrival::expired;
+  if (ahead_->count == 0) co_return Arrival::closed;
+  const std::string_view bytes(ahead_->bytes.data(), std::exchange(ahead_->count, 0));
+  buffer.commit(asio::buffer_copy(buffer.prepare(bytes.size()), asio::buffer(bytes)));
+  co_return Arrival::bytes;
+}
+
+// Most answers fit into the socket's buffer: then one system call does it and nothing is suspended.
+std::size_t Transport::write_now(const Parts& parts) {
+  std::array<iovec, 2> pieces{
+      {{const_cast<void*>(parts[0].data()), parts[0].size()}, {const_cast<void*>(parts[1].data()), parts[1].size()}}};
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  const auto sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+}
+
+Task<bool> Transport::write(std::string head, std::string body, std::chrono::milliseconds patience) {
+  const Parts parts{asio::buffer(head), asio::buffer(body)};
+  const std::size_t size = head.size() + body.size();
+  std::size_t sent = tls_ ? 0 : write_now(parts);
+  if (sent == size) co_return true;
+  const auto start = std::chrono::steady_clock::now();
+  while (sent < size) {
+    start_clock(transfer_deadline(start, patience, sent));
+    std::tuple<ErrorCode, std::size_t> result;
+    if (tls_) {
+      result = co_await tls_->async_write_some(rest_of(parts, sent), use_tuple);
+    } else {
+      result = co_await socket_.async_write_some(rest_of(parts, sent), use_tuple);
+    }
+    stop_clock();
+    const auto [error, count] = result;
+    if (error) co_return false;
+    sent += count;
+  }
+  co_return true;
+}
+
+Task<void> Transport::reset() {
+  stop_watching();
+  Timer timer(socket_.get_executor());
+  for (int round = 0; round < 100; ++round) {
+    int unsent = 0;
+    if (::ioctl(socket_.native_handle(), SIOCOUTQ, &unsent) != 0 || unsent == 0) break;
+    timer.expires_after(std::chrono::milliseconds(5));
+    co_await timer.async_wait(use_tuple);
+  }
+  ErrorCode ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  socket_.close(ignored);
+}
+
+// Closing with unread bytes would reset the connection and could take our last answer with it.
+Task<void> Transport::linger() {
+  const auto deadline = std::chrono::steady_clock::now() + kLingerTime;
+  ErrorCode ignored;
+  if (tls_) {
+    if (ahead_->reading) {
+      socket_.cancel(ignored);
+      co_await ahead_->wait();
+    }
+    start_clock(deadline);
+    co_await tls_->async_shutdown(use_tuple);
+    stop_clock();
+  }
+  socket_.shutdown(Tcp::socket::shutdown_send, ignored);
+  std::string unread(kLingerRead, '\0');
+  while (std::chrono::steady_clock::now() < deadline) {
+    start_clock(deadline);
+    const auto [error, count] = co_await socket_.async_read_some(asio::buffer(unread), use_tuple);
+    stop_clock();
+    if (error) break;
+  }
+}
+
+void Transport::watch(const std::shared_ptr<void>& owner, std::function<void()> hang_up) {
+  hang_up_ = std::move(hang_up);
+  if (tls_) {
+    read_ahead(owner);
+  } else {
+    wait_for_hang_up(owner);
+  }
+}
+
+void Transport::stop_watching() {
+  if (!hang_up_) return;
+  hang_up_ = nullptr;
+  if (!tls_) stop_watch_.emit(asio::cancellation_type::terminal);
+}
+
+void Transport::hung_up() {
+  if (const auto hang_up = std::exchange(hang_up_, nullptr)) hang_up();
+}
+
+void Transport::wait_for_hang_up(const std::weak_ptr<void>& owner) {
+  auto seen = [this, owner](const ErrorCode& error) {
+    const auto alive = owner.lock();
+    if (error || !alive || !hang_up_) return;
+    char byte = 0;
+    const auto got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got > 0) return;  // the next request of a pipeline
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return wait_for_hang_up(owner);
+    hung_up();
+  };
+  socket_.async_wait(Socket::wait_read, asio::bind_cancellation_slot(stop_watch_.slot(), std::move(seen)));
+}
+
+// Not cancelled by stop_watching(): the next read() takes over.
+void Transport::read_ahead(const std::shared_ptr<void>& owner) {
+  if (ahead_->reading || ahead_->count > 0) return;
+  ahead_->reading = true;
+  tls_->async_read_some(asio::buffer(ahead_->bytes), [this, owner](const ErrorCode& error, std::size_t count) {
+    ahead_->reading = false;
+    ahead_->count = count;
+    ahead_->failed = error && error != asio::error::operation_aborted;
+    ahead_->done.cancel();
+    if (ahead_->failed) hung_up();
+  });
+}
+
+}  // namespace kvasir::gateway

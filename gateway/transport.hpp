@@ -1,0 +1,97 @@
+// One client's bytes: TCP, or TLS over TCP, with deadlines. Everything here runs on the connection's I/O thread; at
+// most one read or write is under way at a time.
+//
+// Deadlines are checked by expire(), which the listener calls a few times a second for all its connections, so that no
+// read or write has to set a timer.
+#pragma once
+
+#include "gateway/asio.hpp"
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+
+namespace kvasir::gateway {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+// When a transfer must be over: after `patience`, and later only as far as it makes progress, a second for every 64
+// KiB. So a slow line is served, and who sends or reads a byte now and then is not.
+SteadyTime transfer_deadline(SteadyTime begin, std::chrono::milliseconds patience, std::uint64_t bytes_so_far);
+
+class Transport {
+ public:
+  enum class Arrival { bytes, closed, expired };
+
+  // `tls` null: plain TCP.
+  Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls);
+
+  Executor executor() { return socket_.get_executor(); }
+
+  // Before anything else; true at once without TLS.
+  Task<bool> handshake(SteadyTime deadline);
+  // Appends at most `most` bytes to `buffer`.
+  Task<Arrival> read(beast::flat_buffer& buffer, std::size_t most, SteadyTime deadline);
+  // All of both, or false: the client is gone, or too slow (transfer_deadline()).
+  Task<bool> write(std::string head, std::string body, std::chrono::milliseconds patience);
+  // Breaks the connection (RST) once the client's kernel has what was written.
+  Task<void> reset();
+  // Ends the connection so that the client still gets what was written, though it may have sent more than was read.
+  Task<void> linger();
+  // Ends it at once.
+  void close();
+
+  // Calls `hang_up` once if the client goes away before stop_watching(); nothing is seen once it has sent more bytes.
+  // `owner` keeps this object alive meanwhile.
+  void watch(const std::shared_ptr<void>& owner, std::function<void()> hang_up);
+  void stop_watching();
+
+  // Ends the read or write whose deadline is over.
+  void expire(SteadyTime now);
+  // Ends what is under way; a read sees Arrival::closed.
+  void cancel();
+
+ private:
+  using TlsStream = asio::ssl::stream<Socket&>;
+  using Parts = std::array<asio::const_buffer, 2>;
+
+  std::size_t write_now(const Parts& parts);
+  Task<Arrival> read_ahead_of(beast::flat_buffer& buffer, SteadyTime deadline);
+  void wait_for_hang_up(const std::weak_ptr<void>& owner);
+  void read_ahead(const std::shared_ptr<void>& owner);
+  void hung_up();
+  void start_clock(SteadyTime deadline);
+  // True if the deadline came first.
+  bool stop_clock();
+
+  Socket socket_;
+  std::unique_ptr<TlsStream> tls_;
+  SteadyTime deadline_ = SteadyTime::max();
+  bool expired_ = false;
+
+  std::function<void()> hang_up_;
+  asio::cancellation_signal stop_watch_;
+
+  // TLS tells of a hang-up only to who reads: what such a read brings waits here for the next read().
+  struct Ahead {
+    explicit Ahead(Executor executor) : done(executor) {}
+    Task<void> wait();
+    std::array<char, 4096> bytes;
+    std::size_t count = 0;
+    bool reading = false;
+    bool failed = false;
+    Timer done;
+  };
+  std::unique_ptr<Ahead> ahead_;
+};
+
+}  // namespace kvasir::gateway
