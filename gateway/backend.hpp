@@ -17,6 +17,9 @@ struct BackendCall {
   rag::Prompt prompt;
   std::string tenant;
   std::string request_id;
+  std::string traceparent = {};  // W3C Trace Context, of the call's own span: goes along as it is; empty: none
+  // Holds the backend while the call is worked on, whatever a reload removes meanwhile.
+  std::shared_ptr<const void> keep_alive = {};
 };
 
 // Any thread.

@@ -67,6 +67,7 @@ HttpRequest head_of(const http::request<http::string_body>& message) {
   request.authorization = std::string(message[http::field::authorization]);
   request.host = std::string(message[http::field::host]);
   request.origin = std::string(message[http::field::origin]);
+  request.traceparent = std::string(message["traceparent"]);
   const auto [first, last] = message.equal_range(http::field::cache_control);
   for (auto line = first; line != last; ++line) {
     if (!request.cache_control.empty()) request.cache_control += ", ";
