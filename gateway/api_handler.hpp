@@ -2,20 +2,18 @@
 #pragma once
 
 #include "gateway/chat_endpoint.hpp"
-#include "gateway/http_connection.hpp"
-#include "gateway/key_ring.hpp"
+#include "gateway/metered_exchange.hpp"
 #include "gateway/metrics.hpp"
-#include "gateway/model_table.hpp"
 #include "gateway/request_log.hpp"
 #include "gateway/server_state.hpp"
+#include "gateway/snapshot.hpp"
 
 namespace kvasir::gateway {
 
 // What handlers share. All must outlive them.
 struct Services {
   ServerState* state = nullptr;
-  KeyRing* keys = nullptr;
-  ModelTable* models = nullptr;
+  LiveSnapshot* live = nullptr;
   ChatService* chat = nullptr;
   cache::ResponseCache* cache = nullptr;
   Metrics* metrics = nullptr;
@@ -31,10 +29,11 @@ class ApiHandler final : public HttpHandler {
   std::optional<HttpResponse> refuse_early(const HttpRequest& head) override;
 
  private:
-  Task<void> chat(HttpExchange& exchange, RequestRecord& record);
+  Task<void> answer(MeteredExchange& exchange, const SnapshotPtr& snapshot, RequestRecord& record);
+  std::optional<HttpResponse> admit(const HttpRequest& request, Caller& caller, RequestRecord& record) const;
   HttpResponse health(const HttpRequest& request) const;
-  HttpResponse models(const HttpRequest& request) const;
-  HttpResponse model(std::string_view name) const;
+  HttpResponse models(const HttpRequest& request, const Caller& caller) const;
+  HttpResponse model(std::string_view name, const Caller& caller) const;
   void append_model(std::string& out, std::string_view name) const;
 
   Services services_;

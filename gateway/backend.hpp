@@ -28,6 +28,8 @@ class Backend {
   virtual ~Backend() = default;
   // What this backend cannot honour in a request.
   virtual std::optional<ApiError> check(const ChatRequest& request) const = 0;
+  // Where it computes, for the log: "engine", or the upstream's host and port.
+  virtual std::string place() const = 0;
   // Computes and tells `flight`: started, deltas, then finish or fail. Returns at once. `executor` belongs to the I/O
   // thread of the call; work that needs a thread's sockets runs there.
   virtual void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) = 0;
@@ -36,7 +38,7 @@ class Backend {
   // Forgets the KV of these documents. Returns blocks removed.
   virtual std::uint64_t invalidate(const std::vector<std::string>& /*document_keys*/) { return 0; }
   virtual std::optional<engine::EngineStats> engine_stats() const { return std::nullopt; }
-  // Before the I/O threads go: gives up what lives on them.
+  // When nothing is called any more, before the I/O threads and the cache go: gives up what needs them.
   virtual void close() {}
 };
 

@@ -22,7 +22,7 @@ std::string variable_name(std::string path) {
   return "KVASIR_" + path;
 }
 
-std::string shortened(float number) {
+std::string shortened(double number) {
   std::string text = std::to_string(number);
   text.erase(text.find_last_not_of('0') + 1);
   if (text.ends_with('.')) text.pop_back();
@@ -142,6 +142,30 @@ void ConfigSection::read(const std::string& key, float& target, float low, float
     target = *number;
   } else {
     bad_value(*value, key, "a number from " + shortened(low) + " to " + shortened(high));
+  }
+}
+
+void ConfigSection::read(const std::string& key, double& target, double low, double high) {
+  const auto value = scalar(key);
+  if (!value) return;
+  const auto number = parse_number<double>(value->text);
+  if (number && *number >= low && *number <= high) {
+    target = *number;
+  } else {
+    bad_value(*value, key, "a number from " + shortened(low) + " to " + shortened(high));
+  }
+}
+
+void ConfigSection::read(const std::string& key, std::vector<std::string>& target) {
+  known_.insert(key);
+  if (!has(key) || node_[key].IsNull()) return;
+  if (!node_[key].IsSequence()) return error(node_[key].Mark(), name(key) + " must be a list");
+  target.clear();
+  for (const auto& item : node_[key]) {
+    std::string problem = "must be a single value";
+    const auto text = item.IsScalar() ? expand_variables(item.Scalar(), *source_->environment, problem) : std::nullopt;
+    if (!text) return error(item.Mark(), name(key) + ": " + problem);
+    target.push_back(*text);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "cache/response_cache.hpp"
 #include "engine/engine.hpp"
+#include "gateway/money.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -18,6 +19,7 @@ struct ListenAddress {
 
   bool loopback() const;
   std::string text() const;
+  bool operator==(const ListenAddress&) const = default;
   static std::optional<ListenAddress> parse(std::string_view text);
 };
 
@@ -33,14 +35,17 @@ struct ServerSettings {
   std::chrono::milliseconds write_timeout{60'000};  // a client that does not read
   std::chrono::milliseconds drain_timeout{60'000};  // what still runs then is cut off
   bool log_requests = true;
+  bool log_prompts = false;  // the log has what users wrote
 };
 
 struct KeySettings {
   std::string name;
   std::string sha256;  // of the API key, 64 lower-case hexadecimal digits
   std::string tenant = "default";
-  int requests_per_minute = 0;  // 0: no limit
-  int tokens_per_minute = 0;    // 0: no limit
+  int requests_per_minute = 0;           // 0: no limit
+  int tokens_per_minute = 0;             // 0: no limit
+  std::vector<std::string> models = {};  // that it may use; empty: all
+  NanoUsd budget_per_day = 0;            // of UTC; 0: no limit
 };
 
 struct UpstreamSettings {
@@ -48,6 +53,8 @@ struct UpstreamSettings {
   std::string api_key;                        // sent as a bearer token; empty: none
   std::string model;                          // the upstream's name of the model; empty: ours
   std::chrono::milliseconds timeout{60'000};  // to connect, to the first byte, between two reads
+
+  bool operator==(const UpstreamSettings&) const = default;
 };
 
 // Exactly one of `engine` and `upstream`.
@@ -55,11 +62,15 @@ struct ModelSettings {
   std::string name;
   std::optional<engine::EngineSettings> engine;
   std::optional<UpstreamSettings> upstream;
+  Price price = {};
+
+  bool operator==(const ModelSettings&) const = default;
 };
 
 struct Settings {
   ServerSettings server;
   std::vector<KeySettings> keys;
+  std::string admin_sha256;  // of the admin listener's key; empty: it has none, and listens on loopback only
   std::vector<ModelSettings> models;
   std::string default_model;    // serves requests without `model`; empty: `model` is required
   std::string embedding_model;  // folder; empty: no semantic tier

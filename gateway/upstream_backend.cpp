@@ -239,6 +239,7 @@ std::string UpstreamBackend::request_text(const Call& call) const {
   append_header(text, "accept", call.call.request->stream ? "text/event-stream" : "application/json");
   append_header(text, "user-agent", "kvasir/" KVASIR_VERSION);
   append_header(text, "x-request-id", call.call.request_id);
+  if (!call.call.traceparent.empty()) append_header(text, "traceparent", call.call.traceparent);
   if (!settings_.api_key.empty()) append_header(text, "authorization", "Bearer " + settings_.api_key);
   text += "content-length: ";
   append_number(text, body.size());

@@ -21,6 +21,7 @@ class UpstreamBackend final : public Backend {
 
   std::optional<ApiError> check(const ChatRequest& request) const override;
   bool keeps_shape() const override { return true; }
+  std::string place() const override { return url_.authority(); }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
   void close() override;
 
