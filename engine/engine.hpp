@@ -26,6 +26,8 @@ struct EngineSettings {
   int max_context = 0;                   // tokens; 0: what the model file says
   int step_tokens = 256;                 // prefill tokens of one step; a quarter while others decode
   int threads = 0;                       // 0: one per core
+
+  bool operator==(const EngineSettings&) const = default;
 };
 
 struct SamplingParams {

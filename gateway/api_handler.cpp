@@ -2,10 +2,15 @@
 
 #include "gateway/json_text.hpp"
 
+#include <algorithm>
+
+#include <simdjson.h>
+
 namespace kvasir::gateway {
 namespace {
 
 constexpr std::string_view kModels = "/v1/models";
+constexpr std::size_t kMaxLoggedPrompt = 64 << 10;
 
 // Of every path that there is; empty: nothing is there.
 std::string_view methods_of(std::string_view path) {
@@ -18,6 +23,24 @@ std::string_view methods_of(std::string_view path) {
 
 bool reads(const HttpRequest& request) {
   return request.method == "GET" || request.method == "HEAD";
+}
+
+// A log line is UTF-8; whatever is not is left out, and the end of a long text too.
+std::string loggable(std::string_view body) {
+  const auto inside_character = [&] { return (static_cast<unsigned char>(body.back()) & 0xC0) == 0x80; };
+  if (body.size() > kMaxLoggedPrompt) {
+    body = body.substr(0, kMaxLoggedPrompt);
+    while (!body.empty() && inside_character()) body.remove_suffix(1);
+    body.remove_suffix(std::min<std::size_t>(body.size(), 1));
+  }
+  return simdjson::validate_utf8(body) ? std::string(body) : std::string();
+}
+
+RequestRecord new_record(const HttpRequest& head) {
+  RequestRecord record;
+  record.id = head.id;
+  record.trace = TraceContext::continue_from(head.traceparent);
+  return record;
 }
 
 }  // namespace
@@ -47,28 +70,22 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
     co_await exchange.send(health(request));
     co_return;
   }
-  RequestRecord record;
-  record.id = request.id;
-  if (request.path == "/v1/chat/completions") {
-    co_await chat(exchange, record);
-  } else {
-    HttpResponse response = models(request);
-    record.status = response.status;
-    const bool sent = co_await exchange.send(std::move(response));
-    if (!sent) record.status = 499;
-  }
+  const SnapshotPtr snapshot = services_.live->get();
+  RequestRecord record = new_record(request);
+  if (snapshot->settings.server.log_prompts) record.prompt = loggable(request.body);
+  MeteredExchange metered(exchange, record);
+  co_await answer(metered, snapshot, record);
   services_.metrics->record(record);
   services_.log->request(record);
 }
 
 // What needs no key needs no body either.
 std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
-  if (services_.keys->knows(head.authorization)) return std::nullopt;
+  if (services_.live->get()->keys.find(head.authorization) != nullptr) return std::nullopt;
   if (head.method == "OPTIONS") return head.has_body ? std::optional(options(head)) : std::nullopt;
   if (head.path.starts_with("/health/")) return head.has_body ? std::optional(health(head)) : std::nullopt;
   const ApiError error = ApiError::invalid_api_key();
-  RequestRecord record;
-  record.id = head.id;
+  RequestRecord record = new_record(head);
   record.status = error.status;
   record.error = error.code;
   services_.metrics->record(record);
@@ -76,29 +93,46 @@ std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
   return error_response(error);
 }
 
-Task<void> ApiHandler::chat(HttpExchange& exchange, RequestRecord& record) {
+Task<void> ApiHandler::answer(MeteredExchange& exchange, const SnapshotPtr& snapshot, RequestRecord& record) {
   const HttpRequest& request = exchange.request();
-  std::optional<HttpResponse> refusal;
-  Caller* caller = nullptr;
-  if (request.method != "POST") {
-    refusal = method_not_allowed(methods_of(request.path));
-  } else if (services_.state->draining.load(std::memory_order_relaxed)) {
-    refusal = error_response(ApiError::draining());
-    refusal->close = true;
-  } else if (auto admitted = services_.keys->admit(request.authorization)) {
-    caller = *admitted;
-  } else {
-    refusal = error_response(admitted.error());
-    record.error = admitted.error().code;
-  }
-  if (refusal) {
-    record.status = refusal->status;
-    co_await exchange.send(std::move(*refusal));
+  const ApiKey* key = snapshot->keys.find(request.authorization);
+  if (key == nullptr) {  // a reload took it away since the headers were read
+    record.status = 401;
+    co_await exchange.send(error_response(ApiError::invalid_api_key()));
     co_return;
   }
-  record.tenant = caller->tenant;
-  record.key_name = caller->name;
-  co_await chat_.handle(exchange, *caller, record);
+  Caller caller(snapshot, *key);
+  exchange.belongs_to(caller);
+  record.tenant = caller.tenant();
+  record.key_name = caller.name();
+  std::optional<HttpResponse> response = admit(request, caller, record);
+  if (!response && request.path == "/v1/chat/completions") {
+    co_await chat_.handle(exchange, caller, record);
+    co_return;
+  }
+  if (!response) {
+    response = models(request, caller);
+    caller.settle({});
+  }
+  record.status = response->status;
+  const bool sent = co_await exchange.send(std::move(*response));
+  if (!sent) record.status = 499;
+}
+
+// What refuses a request before it is looked into.
+std::optional<HttpResponse> ApiHandler::admit(const HttpRequest& request, Caller& caller, RequestRecord& record) const {
+  const bool completes = request.path == "/v1/chat/completions";
+  if (completes && request.method != "POST") return method_not_allowed(methods_of(request.path));
+  if (completes && services_.state->draining.load(std::memory_order_relaxed)) {
+    HttpResponse refusal = error_response(ApiError::draining());
+    refusal.close = true;
+    return refusal;
+  }
+  const auto refused = caller.take_request();
+  if (!refused) return std::nullopt;
+  record.error = refused->code;
+  record.refused_by = caller.refused_by();
+  return error_response(*refused);
 }
 
 // Plain, and as the preflight of a web page (WHATWG Fetch, section 3.2.2).
@@ -120,16 +154,17 @@ HttpResponse ApiHandler::health(const HttpRequest& request) const {
   return {200, R"({"status":"ready"})", "", "application/json", false};
 }
 
-HttpResponse ApiHandler::models(const HttpRequest& request) const {
+// Models that the key may not use do not exist for it.
+HttpResponse ApiHandler::models(const HttpRequest& request, const Caller& caller) const {
   const std::string_view path = request.path;
   const bool one = path.starts_with(std::string(kModels) + "/");
   if (path != kModels && !one) return error_response(ApiError::not_found("There is nothing at this path."));
   if (!reads(request)) return method_not_allowed(methods_of(path));
-  if (auto admitted = services_.keys->admit(request.authorization); !admitted) return error_response(admitted.error());
-  if (one) return model(path.substr(kModels.size() + 1));
+  if (one) return model(path.substr(kModels.size() + 1), caller);
   HttpResponse response;
   response.body = R"({"object":"list","data":[)";
-  for (const auto& known : services_.models->all()) {
+  for (const auto& known : caller.snapshot()->models.all()) {
+    if (!caller.may_use(known.name)) continue;
     if (response.body.back() != '[') response.body += ',';
     append_model(response.body, known.name);
   }
@@ -137,9 +172,9 @@ HttpResponse ApiHandler::models(const HttpRequest& request) const {
   return response;
 }
 
-HttpResponse ApiHandler::model(std::string_view name) const {
-  const auto* known = name.empty() ? nullptr : services_.models->find(name);
-  if (known == nullptr) return error_response(ApiError::model_not_found(std::string(name)));
+HttpResponse ApiHandler::model(std::string_view name, const Caller& caller) const {
+  const auto* known = name.empty() ? nullptr : caller.snapshot()->models.find(name);
+  if (known == nullptr || !caller.may_use(name)) return error_response(ApiError::model_not_found(std::string(name)));
   HttpResponse response;
   append_model(response.body, known->name);
   return response;

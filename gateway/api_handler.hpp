@@ -4,19 +4,18 @@
 #include "gateway/chat_endpoint.hpp"
 #include "gateway/cors.hpp"
 #include "gateway/http_connection.hpp"
-#include "gateway/key_ring.hpp"
+#include "gateway/metered_exchange.hpp"
 #include "gateway/metrics.hpp"
-#include "gateway/model_table.hpp"
 #include "gateway/request_log.hpp"
 #include "gateway/server_state.hpp"
+#include "gateway/snapshot.hpp"
 
 namespace kvasir::gateway {
 
 // What handlers share. All must outlive them.
 struct Services {
   ServerState* state = nullptr;
-  KeyRing* keys = nullptr;
-  ModelTable* models = nullptr;
+  LiveSnapshot* live = nullptr;
   ChatService* chat = nullptr;
   cache::ResponseCache* cache = nullptr;
   Metrics* metrics = nullptr;
@@ -39,11 +38,12 @@ class ApiHandler final : public HttpHandler {
   std::string common_headers(const HttpRequest& head) override { return cors_.headers(head); }
 
  private:
-  Task<void> chat(HttpExchange& exchange, RequestRecord& record);
+  Task<void> answer(MeteredExchange& exchange, const SnapshotPtr& snapshot, RequestRecord& record);
+  std::optional<HttpResponse> admit(const HttpRequest& request, Caller& caller, RequestRecord& record) const;
   HttpResponse options(const HttpRequest& request) const;
   HttpResponse health(const HttpRequest& request) const;
-  HttpResponse models(const HttpRequest& request) const;
-  HttpResponse model(std::string_view name) const;
+  HttpResponse models(const HttpRequest& request, const Caller& caller) const;
+  HttpResponse model(std::string_view name, const Caller& caller) const;
   void append_model(std::string& out, std::string_view name) const;
 
   Services services_;

@@ -10,7 +10,6 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::size_t kBytesPerToken = 4;  // of a request whose tokens nobody has counted
 // An answer's end waits for its entry to be durable, but not for ever: a disk that hangs must not hang clients.
 constexpr auto kStorePatience = std::chrono::seconds(2);
 // The headers have named an entry that is to survive; without it this is not the answer that they announced.
@@ -44,7 +43,6 @@ struct ChatEndpoint::Turn {
   ChatOutcome outcome;
 
   std::size_t pieces = 0;  // deltas seen: about a token each
-  bool charged = false;
 
   void first_byte() {
     if (record->first_byte.count() == 0) record->first_byte = elapsed();
@@ -67,11 +65,16 @@ Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestR
   turn.request = std::make_shared<ChatRequest>(std::move(*parsed));
   record.model = turn.request->model;
   record.stream = turn.request->stream;
-  ChatCall call{turn.request, CacheDirectives::parse(exchange.request().cache_control), caller.tenant, record.id};
+  ChatCall call{turn.request, CacheDirectives::parse(exchange.request().cache_control), record.id,
+                record.trace.traceparent(), &caller};
   turn.outcome = co_await service_->answer(std::move(call), exchange.executor());
   record.tier = turn.outcome.tier;
   record.reason = turn.outcome.reason;
   record.model = turn.request->model;
+  record.similarity = turn.outcome.similarity;
+  record.refused_by = caller.refused_by();
+  record.known_model = turn.outcome.model != nullptr;
+  if (turn.outcome.client) record.upstream = turn.outcome.model->backend->place();
   if (turn.outcome.error) {
     co_await fail(turn, *turn.outcome.error);
   } else if (turn.outcome.entry) {
@@ -81,10 +84,7 @@ Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestR
   } else {
     co_await wait_plain(turn);
   }
-  // Who hangs up early pays for what was worked on until then, as far as it can be known.
-  if (record.status == 499 && !turn.charged) {
-    turn.caller->tokens.charge(static_cast<double>(turn.request->body.size() / kBytesPerToken + turn.pieces));
-  }
+  settle(turn);
   record.total = turn.elapsed();
 }
 
@@ -103,12 +103,26 @@ Task<void> ChatEndpoint::fail(Turn& turn, const ApiError& error) {
 void ChatEndpoint::note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine) {
   turn.record->prompt_tokens = answer.prompt_tokens;
   turn.record->completion_tokens = answer.completion_tokens;
-  if (engine != nullptr) turn.record->cached_tokens = engine->reused_tokens;
-  turn.caller->tokens.charge(answer.prompt_tokens + answer.completion_tokens);
-  turn.charged = true;
+  if (!answer.choices.empty()) turn.record->stop_reason = answer.choices[0].finish_reason;
+  if (engine == nullptr) return;
+  turn.record->cached_tokens = engine->reused_tokens;
+  turn.record->queued = engine->queued;
 }
 
-void ChatEndpoint::charge(Turn& turn, const FlightResult& result) {
+// Whose request fails by our fault or an upstream's pays nothing. Who hangs up pays for what was worked on until then;
+// what nobody has counted is estimated.
+void ChatEndpoint::settle(Turn& turn) {
+  RequestRecord& record = *turn.record;
+  if (record.status >= 500 || record.status == 429) return turn.caller->refund();
+  if (record.status >= 400 && record.status != 499) return turn.caller->release();
+  TokenUsage used{record.prompt_tokens, record.cached_tokens, record.completion_tokens};
+  if (used.prompt == 0) used.prompt = estimated_prompt_tokens(*turn.request);
+  if (used.completion == 0) used.completion = static_cast<int>(turn.pieces);
+  record.cost = turn.caller->settle(used);
+  if (record.hit()) record.saved = turn.outcome.model->price.cost(used);
+}
+
+void ChatEndpoint::note_result(Turn& turn, const FlightResult& result) {
   note_usage(turn, result.answer, result.engine ? &*result.engine : nullptr);
 }
 
@@ -275,7 +289,7 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
       turn.record->status = error.status;
       turn.record->error = error.code;
       out.append("data: ").append(error.body()).append("\n\n");
-      if (broken_promise) charge(turn, client.result());
+      if (broken_promise) note_result(turn, client.result());
       co_await exchange.write(std::move(out));
       co_await exchange.abort();
       co_return;
@@ -289,7 +303,7 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
   exchange.stop_watching();
   if (given_up) metrics_->store_timed_out();
   if (news.kept == Kept::yes) turn.record->entry = turn.outcome.entry_id;
-  charge(turn, client.result());
+  note_result(turn, client.result());
   const bool ended = co_await exchange.end_stream();
   if (ended) turn.record->status = 200;
 }

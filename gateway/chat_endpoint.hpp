@@ -3,7 +3,6 @@
 
 #include "gateway/chat_service.hpp"
 #include "gateway/http_connection.hpp"
-#include "gateway/key_ring.hpp"
 #include "gateway/metrics.hpp"
 #include "gateway/openai_response.hpp"
 
@@ -26,7 +25,8 @@ class ChatEndpoint {
   Task<void> wait_plain(Turn& turn);
   Task<void> wait_stream(Turn& turn);
   Task<void> fail(Turn& turn, const ApiError& error);
-  void charge(Turn& turn, const FlightResult& result);
+  void note_result(Turn& turn, const FlightResult& result);
+  void settle(Turn& turn);
   void note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine);
 
   ChatService* service_;

@@ -3,6 +3,7 @@
 
 #include "rag/prompt.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -52,6 +53,15 @@ struct ChatRequest {
 
   std::string body;  // as received
 };
+
+// Of a request whose tokens nobody has counted. Pictures are many bytes and few tokens.
+inline int estimated_prompt_tokens(const ChatRequest& request) {
+  constexpr std::size_t kBytesPerToken = 4;
+  constexpr std::size_t kMostBesidesText = 8192;
+  const std::size_t tokens = request.body.size() / kBytesPerToken;
+  return static_cast<int>(request.text_only ? std::min<std::size_t>(tokens, INT32_MAX / 2)
+                                            : std::min(tokens, kMostBesidesText));
+}
 
 // Cache-Control of a request (RFC 9111, section 5.2.1).
 struct CacheDirectives {

@@ -44,6 +44,7 @@ class UpstreamBackend final : public Backend {
 
   std::optional<ApiError> check(const ChatRequest& request) const override;
   bool keeps_shape() const override { return true; }
+  std::string place() const override { return client_->names(); }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
   UpstreamBackend* upstream() override { return this; }
   std::vector<UpstreamStats> upstream_stats() const override { return client_->stats(); }

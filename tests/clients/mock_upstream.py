@@ -20,7 +20,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.requests.append({"body": body, "authorization": self.headers.get("authorization")})
+        self.server.requests.append({"body": body, "authorization": self.headers.get("authorization"),
+                                     "traceparent": self.headers.get("traceparent")})
         order = body["messages"][-1]["content"]
         try:
             if order.startswith("status "):
