@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include <boost/asio/ip/address.hpp>
 
@@ -33,7 +34,9 @@ class ConnectionLimit {
   class Place {
    public:
     Place() = default;
-    Place(Place&& other) noexcept : limit_(other.limit_), address_(other.address_) { other.limit_ = nullptr; }
+    Place(Place&& other) noexcept : limit_(other.limit_), address_(std::move(other.address_)) {
+      other.limit_ = nullptr;
+    }
     Place& operator=(Place&&) = delete;
     ~Place() {
       if (limit_ != nullptr) limit_->leave(address_);
@@ -49,10 +52,10 @@ class ConnectionLimit {
   };
 
   // An IPv6 client is known by its network of 64 bits, within which it may choose addresses.
-  Place enter(const boost::asio::ip::address& address);
+  Place enter(const boost::asio::ip::address& from);
 
  private:
-  void leave(const boost::asio::ip::address& address);
+  void leave(const boost::asio::ip::address& network);
 
   const std::size_t in_all_;
   const std::size_t per_address_;

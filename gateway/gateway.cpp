@@ -50,12 +50,15 @@ bool open_models(const Settings& settings, std::vector<ModelTable::Model>& model
   return true;
 }
 
-// A connection is a file descriptor: as many as this process may have at all.
-void raise_descriptor_limit() {
+// How many connections this process has descriptors for, once it has asked for as many as it may have: a connection may
+// need a second one, to an upstream, and files and models some more.
+std::size_t connections_with_descriptors() {
+  constexpr rlim_t kOthers = 64;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
   limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur > kOthers + 2 ? static_cast<std::size_t>((limit.rlim_cur - kOthers) / 2) : 1;
 }
 
 }  // namespace
@@ -122,7 +125,12 @@ bool Gateway::Parts::bind(std::string& error) {
   services.cors_origins = settings.server.cors_origins;
   api = std::make_unique<ApiHandler>(services);
   io = std::make_unique<IoThreads>(settings.server.threads);
-  const HttpLimits limits = limits_of(settings.server);
+  HttpLimits limits = limits_of(settings.server);
+  if (const auto possible = connections_with_descriptors(); possible < limits.max_connections) {
+    limits.max_connections = possible;
+    log->event("the limit of open files (ulimit -n) allows " + std::to_string(possible) +
+               " connections; server.max_connections is more");
+  }
   HttpServerOptions options{limits};
   options.log = [this](std::string_view message) { log->event(message); };
   if (settings.server.tls) {
@@ -171,7 +179,6 @@ std::unique_ptr<Gateway> Gateway::open(const Settings& settings, std::string& er
 }
 
 void Gateway::start() {
-  raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads is an error of write(2), not the end
   parts_->api_server->start();
   parts_->admin_server->start();

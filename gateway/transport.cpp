@@ -14,7 +14,7 @@ namespace kvasir::gateway {
 namespace {
 
 constexpr std::uint64_t kSlowestBytesPerSecond = 64 << 10;
-constexpr std::size_t kLingerRead = 64 << 10;
+constexpr std::size_t kLingerRead = 8 << 10;
 constexpr auto kLingerTime = std::chrono::seconds(2);
 
 // What is left of `parts` after `sent` bytes.

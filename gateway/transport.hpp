@@ -83,7 +83,7 @@ class Transport {
 
   // TLS tells of a hang-up only to who reads: what such a read brings waits here for the next read().
   struct Ahead {
-    explicit Ahead(Executor executor) : done(executor) {}
+    explicit Ahead(const Executor& executor) : done(executor) {}
     Task<void> wait();
     std::array<char, 4096> bytes;
     std::size_t count = 0;
