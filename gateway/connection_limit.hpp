@@ -14,6 +14,7 @@ namespace kvasir::gateway {
 
 // What /metrics shows of a listener. Any thread.
 struct ConnectionCounters {
+  std::atomic<std::size_t> limit{0};  // of `open`
   std::atomic<std::uint64_t> opened{0};
   std::atomic<std::int64_t> open{0};
   std::atomic<std::uint64_t> refused{0};             // the limit in all
@@ -28,7 +29,9 @@ class ConnectionLimit {
  public:
   // `per_address` 0: no limit.
   ConnectionLimit(std::size_t in_all, std::size_t per_address, ConnectionCounters& counters)
-      : in_all_(in_all), per_address_(per_address), counters_(&counters) {}
+      : in_all_(in_all), per_address_(per_address), counters_(&counters) {
+    counters.limit = in_all;
+  }
 
   // A place, given back when it is destroyed.
   class Place {

@@ -126,11 +126,7 @@ bool Gateway::Parts::bind(std::string& error) {
   api = std::make_unique<ApiHandler>(services);
   io = std::make_unique<IoThreads>(settings.server.threads);
   HttpLimits limits = limits_of(settings.server);
-  if (const auto possible = connections_with_descriptors(); possible < limits.max_connections) {
-    limits.max_connections = possible;
-    log->event("the limit of open files (ulimit -n) allows " + std::to_string(possible) +
-               " connections; server.max_connections is more");
-  }
+  limits.max_connections = std::min(limits.max_connections, connections_with_descriptors());
   HttpServerOptions options{limits};
   options.log = [this](std::string_view message) { log->event(message); };
   if (settings.server.tls) {

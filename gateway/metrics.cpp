@@ -155,6 +155,8 @@ void Metrics::append(std::string& out) const {
 
 void append_connection_metrics(std::string& out, const ConnectionCounters& counters) {
   append_metric(out, "kvasir_connections", "gauge", "Open connections of the API.", counters.open.load());
+  append_metric(out, "kvasir_connections_limit", "gauge", "The most that may be open: server.max_connections, or less.",
+                counters.limit.load());
   append_metric(out, "kvasir_connections_total", "counter", "Connections of the API.", load(counters.opened));
   append_head(out, "kvasir_connections_refused_total", "counter", "Connections beyond a limit, by limit.");
   append_sample(out, "kvasir_connections_refused_total", label("limit", "all"), load(counters.refused));
