@@ -2,6 +2,8 @@
 // strands are needed.
 #pragma once
 
+#include "gateway/tcp_stream.hpp"
+
 #include <tuple>
 
 #include <boost/asio/as_tuple.hpp>
@@ -21,7 +23,7 @@ using Executor = asio::io_context::executor_type;
 template <typename T>
 using Task = asio::awaitable<T, Executor>;
 using Tcp = asio::ip::tcp;
-using Socket = asio::basic_stream_socket<Tcp, Executor>;
+using Socket = TcpStream::socket_type;
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 

@@ -8,6 +8,8 @@ namespace kvasir::gateway {
 
 void append_connection_metrics(std::string& out, const ConnectionCounters& counters) {
   append_metric(out, "kvasir_connections", "gauge", "Open connections of the API.", counters.open.load());
+  append_metric(out, "kvasir_connections_limit", "gauge", "The most that may be open: server.max_connections, or less.",
+                counters.limit.load());
   append_metric(out, "kvasir_connections_total", "counter", "Connections of the API.", counters.opened.load());
   append_metric_head(out, "kvasir_connections_refused_total", "counter", "Connections beyond a limit, by limit.");
   append_sample(out, "kvasir_connections_refused_total", metric_labels({{"limit", "all"}}), counters.refused.load());

@@ -39,12 +39,15 @@ std::string ledger_path(const cache::CacheSettings& cache) {
   return cache.path == ":memory:" ? "" : cache.path + "/spent";
 }
 
-// A connection is a file descriptor: as many as this process may have at all.
-void raise_descriptor_limit() {
+// How many connections this process has descriptors for, once it has asked for as many as it may have: a connection may
+// need a second one, to an upstream, and files and models some more.
+std::size_t connections_with_descriptors() {
+  constexpr rlim_t kOthers = 64;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
   limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur > kOthers + 2 ? static_cast<std::size_t>((limit.rlim_cur - kOthers) / 2) : 1;
 }
 
 }  // namespace
@@ -125,7 +128,8 @@ bool Gateway::Parts::bind(std::string& error) {
   services.cors_origins = settings.server.cors_origins;
   api = std::make_unique<ApiHandler>(services);
   io = std::make_unique<IoThreads>(settings.server.threads);
-  const HttpLimits limits = limits_of(settings.server);
+  HttpLimits limits = limits_of(settings.server);
+  limits.max_connections = std::min(limits.max_connections, connections_with_descriptors());
   HttpServerOptions options{limits};
   options.log = [this](std::string_view message) { log->event(message); };
   if (settings.server.tls) {
@@ -216,7 +220,6 @@ std::unique_ptr<Gateway> Gateway::open(const Settings& settings, std::string& er
 }
 
 void Gateway::start() {
-  raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads is an error of write(2), not the end
   parts_->api_server->start();
   parts_->admin_server->start();

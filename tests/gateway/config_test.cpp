@@ -165,8 +165,6 @@ TEST(Config, takes_what_an_open_network_needs) {
   EXPECT_EQ(server.stream_keepalive, std::chrono::seconds(5));
   EXPECT_THAT(messages(parse(print_config(config.settings))), ElementsAre());
   EXPECT_FALSE(parse(kModel).settings.server.tls);
-  EXPECT_THAT(parse(kModel, {{"KVASIR_SERVER_CORS_ORIGINS", "http://a,http://b"}}).settings.server.cors_origins,
-              ElementsAre("http://a", "http://b"));
 }
 
 TEST(Config, names_half_a_certificate_and_an_origin_that_is_none) {
