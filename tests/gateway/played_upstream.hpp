@@ -24,7 +24,8 @@ class PlayedUpstream {
     bool silent = false;  // says nothing and keeps the connection until the test ends
     std::string rest{};   // sent after `before_rest` has returned
     std::function<void()> before_rest{};
-    std::string endless{};  // sent again and again until nobody listens
+    bool silent_after = false;  // sends `bytes`, and then is silent
+    std::string endless{};      // sent again and again until nobody listens
   };
   using Script = std::function<Reply(const std::string& request)>;
 
@@ -106,7 +107,8 @@ class PlayedUpstream {
       ++requests_;
       const Reply reply = script_(buffer.substr(0, head + 4 + length));
       buffer.erase(0, head + 4 + length);
-      if (reply.silent) {
+      if (reply.silent_after) (void)!::send(socket, reply.bytes.data(), reply.bytes.size(), MSG_NOSIGNAL);
+      if (reply.silent || reply.silent_after) {
         while (::recv(socket, bytes, sizeof bytes, 0) > 0) {
         }
         break;
