@@ -14,9 +14,15 @@ using simdjson::SUCCESS;
 
 constexpr std::size_t kMaxChoices = 128;
 
-std::string text_of(Json object, std::string_view key) {
+// Empty if it is no string. Valid until the parser is used again.
+std::string_view text_of(Json object, std::string_view key) {
   std::string_view text;
-  return object[key].get(text) == SUCCESS ? std::string(text) : std::string();
+  return object[key].get(text) == SUCCESS ? text : std::string_view();
+}
+
+// Most chunks repeat what the first one said.
+void keep(std::string& known, std::string_view text) {
+  if (!text.empty() && text != known) known = text;
 }
 
 int int_of(Json object, std::string_view key) {
@@ -89,10 +95,8 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
   if (parser.parse(data).get(root) != SUCCESS || !root.is_object()) return bad_answer("a chunk that is not JSON").error;
   Json problem;
   if (root["error"].get(problem) == SUCCESS && !problem.is_null()) return refused_with(502, data, 0).error;
-  if (auto model = text_of(root, "model"); !model.empty()) result_.answer.model = std::move(model);
-  if (auto print = text_of(root, "system_fingerprint"); !print.empty()) {
-    result_.answer.system_fingerprint = std::move(print);
-  }
+  keep(result_.answer.model, text_of(root, "model"));
+  keep(result_.answer.system_fingerprint, text_of(root, "system_fingerprint"));
   read_usage(root, result_.answer);
   FlightDelta delta;
   simdjson::dom::array choices;
@@ -120,7 +124,7 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
         choice.logprobs += simdjson::minify(item);
       }
     }
-    if (auto reason = text_of(json, "finish_reason"); !reason.empty()) choice.answer.finish_reason = std::move(reason);
+    keep(choice.answer.finish_reason, text_of(json, "finish_reason"));
   }
   delta.raw = std::move(data);
   return delta;
