@@ -80,7 +80,8 @@ bool Gateway::Parts::open(std::string& error) {
   }
   log = std::make_unique<RequestLog>(STDOUT_FILENO, settings.server.log_requests, metrics);
   if (!open_cache(error)) return false;
-  ledger = std::make_unique<SpendLedger>(ledger_path(settings.cache));
+  ledger = std::make_unique<SpendLedger>(ledger_path(settings.cache),
+                                         [this](const std::string& problem) { log->event(problem); });
   auto snapshot = make_snapshot(settings, ledger.get(), nullptr, error);
   if (!snapshot) return false;
   live = std::make_unique<LiveSnapshot>(std::move(snapshot));
