@@ -1,7 +1,9 @@
 #include "gateway/budget.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -60,7 +62,7 @@ NanoUsd Budget::spent(Clock::time_point now) const {
   return day_of(now) > day_ ? 0 : spent_;
 }
 
-SpendLedger::SpendLedger(std::string path) : path_(std::move(path)) {
+SpendLedger::SpendLedger(std::string path, Report report) : path_(std::move(path)), report_(std::move(report)) {
   if (path_.empty()) return;
   load();
   writer_ = std::thread([this] { run(); });
@@ -121,7 +123,12 @@ bool SpendLedger::save() {
   if (path_.empty()) return true;
   std::string now = text();
   if (now == saved_) return true;
-  if (!replace_file(path_, now)) return false;
+  if (!replace_file(path_, now)) {
+    const std::string why = std::strerror(errno);
+    if (!std::exchange(failing_, true)) report_("what keys have spent cannot be written to " + path_ + ": " + why);
+    return false;
+  }
+  failing_ = false;
   saved_ = std::move(now);
   return true;
 }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -42,8 +43,10 @@ class Budget {
 class SpendLedger {
  public:
   // Keeps `path` up to date; empty: keeps nothing. A file that cannot be read starts empty; one that cannot be written
-  // is tried again.
-  explicit SpendLedger(std::string path);
+  // is tried again, and `report` is told why, once until it can be written again; on the ledger's thread.
+  using Report = std::function<void(const std::string& problem)>;
+  explicit SpendLedger(
+      std::string path, Report report = [](const std::string&) {});
   ~SpendLedger();
   SpendLedger(const SpendLedger&) = delete;
   SpendLedger& operator=(const SpendLedger&) = delete;
@@ -63,6 +66,8 @@ class SpendLedger {
   std::map<std::string, std::shared_ptr<Budget>> budgets_;
   std::mutex file_mutex_;
   std::string saved_;
+  bool failing_ = false;
+  Report report_;
   std::condition_variable wake_;
   bool ending_ = false;
   std::thread writer_;

@@ -96,4 +96,15 @@ void Caller::append_limit_headers(std::string& headers) const {
   append_limit(headers, "tokens", *key_->tokens);
 }
 
+void settle(Caller& caller, RequestRecord& record, const TokenUsage& estimate, const Price& price) {
+  record.refused_by = caller.refused_by();
+  if (record.status >= 500 || record.status == 429) return caller.refund();
+  if (record.status >= 400 && record.status != 499) return caller.release();
+  TokenUsage used{record.prompt_tokens, record.cached_tokens, record.completion_tokens};
+  if (used.prompt == 0) used.prompt = estimate.prompt;
+  if (used.completion == 0) used.completion = estimate.completion;
+  record.cost = caller.settle(used);
+  if (record.hit()) record.saved = price.cost(used);
+}
+
 }  // namespace kvasir::gateway

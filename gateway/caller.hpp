@@ -53,4 +53,9 @@ class Caller {
   LimitKind refused_by_ = LimitKind::none;
 };
 
+// Ends a request, by its status: who fails by our fault or an upstream's pays nothing, who is refused keeps the tokens,
+// and who hangs up pays for what was worked on until then. `estimate` stands in for tokens that nobody has counted.
+// Writes the cost, or what a hit has saved at `price`, into `record`.
+void settle(Caller& caller, RequestRecord& record, const TokenUsage& estimate, const Price& price);
+
 }  // namespace kvasir::gateway

@@ -72,7 +72,6 @@ Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestR
   record.reason = turn.outcome.reason;
   record.model = turn.request->model;
   record.similarity = turn.outcome.similarity;
-  record.refused_by = caller.refused_by();
   record.known_model = turn.outcome.model != nullptr;
   if (turn.outcome.client) record.upstream = turn.outcome.model->backend->place();
   if (turn.outcome.error) {
@@ -84,7 +83,8 @@ Task<void> ChatEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestR
   } else {
     co_await wait_plain(turn);
   }
-  settle(turn);
+  const TokenUsage estimate{estimated_prompt_tokens(*turn.request), 0, static_cast<int>(turn.pieces)};
+  settle(caller, record, estimate, turn.outcome.model == nullptr ? Price{} : turn.outcome.model->price);
   record.total = turn.elapsed();
 }
 
@@ -109,20 +109,8 @@ void ChatEndpoint::note_usage(Turn& turn, const cache::Answer& answer, const eng
   turn.record->queued = engine->queued;
 }
 
-// Whose request fails by our fault or an upstream's pays nothing. Who hangs up pays for what was worked on until then;
-// what nobody has counted is estimated.
-void ChatEndpoint::settle(Turn& turn) {
-  RequestRecord& record = *turn.record;
-  if (record.status >= 500 || record.status == 429) return turn.caller->refund();
-  if (record.status >= 400 && record.status != 499) return turn.caller->release();
-  TokenUsage used{record.prompt_tokens, record.cached_tokens, record.completion_tokens};
-  if (used.prompt == 0) used.prompt = estimated_prompt_tokens(*turn.request);
-  if (used.completion == 0) used.completion = static_cast<int>(turn.pieces);
-  record.cost = turn.caller->settle(used);
-  if (record.hit()) record.saved = turn.outcome.model->price.cost(used);
-}
-
 void ChatEndpoint::note_result(Turn& turn, const FlightResult& result) {
+  turn.record->cached_tokens = result.cached_tokens;
   note_usage(turn, result.answer, result.engine ? &*result.engine : nullptr);
 }
 
@@ -186,7 +174,7 @@ Task<void> ChatEndpoint::wait_plain(Turn& turn) {
   } else {
     response.body = with_cached_false(result.raw_body);
   }
-  note_usage(turn, result.answer, delivery.engine);
+  note_result(turn, result);
   turn.first_byte();
   turn.record->status = 200;
   const bool sent = co_await turn.exchange->send(std::move(response));

@@ -26,7 +26,6 @@ class ChatEndpoint {
   Task<void> wait_stream(Turn& turn);
   Task<void> fail(Turn& turn, const ApiError& error);
   void note_result(Turn& turn, const FlightResult& result);
-  void settle(Turn& turn);
   void note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine);
 
   ChatService* service_;

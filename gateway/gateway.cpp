@@ -98,7 +98,8 @@ bool Gateway::Parts::open(std::string& error) {
   }
   log = std::make_unique<RequestLog>(STDOUT_FILENO, settings.server.log_requests, metrics);
   if (!open_cache(error)) return false;
-  ledger = std::make_unique<SpendLedger>(ledger_path(settings.cache));
+  ledger = std::make_unique<SpendLedger>(ledger_path(settings.cache),
+                                         [this](const std::string& problem) { log->event(problem); });
   UpstreamHooks hooks;
   hooks.log = [this](std::string_view message) { log->event(message); };
   auto snapshot = make_snapshot(settings, hooks, ledger.get(), nullptr, error);

@@ -30,11 +30,15 @@ int int_of(Json object, std::string_view key) {
   return object[key].get(number) == SUCCESS ? static_cast<int>(std::clamp<std::int64_t>(number, 0, INT32_MAX)) : 0;
 }
 
-void read_usage(Json root, cache::Answer& answer) {
+void read_usage(Json root, FlightResult& result) {
   Json usage;
   if (root["usage"].get(usage) != SUCCESS || !usage.is_object()) return;
-  answer.prompt_tokens = int_of(usage, "prompt_tokens");
-  answer.completion_tokens = int_of(usage, "completion_tokens");
+  result.answer.prompt_tokens = int_of(usage, "prompt_tokens");
+  result.answer.completion_tokens = int_of(usage, "completion_tokens");
+  Json details;
+  if (usage["prompt_tokens_details"].get(details) == SUCCESS && details.is_object()) {
+    result.cached_tokens = int_of(details, "cached_tokens");
+  }
 }
 
 // A message or delta holds something that an Answer does not: a tool call, reasoning, audio.
@@ -84,7 +88,7 @@ Result<FlightResult> read_completion(std::string body) {
   for (const Json choice : choices) {
     if (!read_choice(choice, result)) return bad_answer("a choice without a message").error;
   }
-  read_usage(root, result.answer);
+  read_usage(root, result);
   result.raw_body = std::move(body);
   return result;
 }
@@ -97,7 +101,7 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
   if (root["error"].get(problem) == SUCCESS && !problem.is_null()) return refused_with(502, data, 0).error;
   keep(result_.answer.model, text_of(root, "model"));
   keep(result_.answer.system_fingerprint, text_of(root, "system_fingerprint"));
-  read_usage(root, result_.answer);
+  read_usage(root, result_);
   FlightDelta delta;
   simdjson::dom::array choices;
   // Keep-alives and events of a server's own have no choices (a default-made array must not be walked).

@@ -130,7 +130,7 @@ def test_requests_at_once_cannot_overspend_together(post, upstream):
 
 def test_what_fails_upstream_costs_nothing(post):
     for _ in range(5):  # more often than there are requests a minute
-        assert post("failing", "status 500").status_code == 500
+        assert post("failing", "status 500 for who pays").status_code == 500
         assert post("failing", "html").status_code == 502
     assert post("failing", "and now it works").status_code == 200
     assert post("failing", "but that was the budget").json()["error"]["code"] == "insufficient_quota"

@@ -93,10 +93,14 @@ TEST(SpendLedger, forgets_yesterday_and_what_it_cannot_read) {
 }
 
 TEST(SpendLedger, says_when_it_cannot_write) {
-  SpendLedger ledger("/nowhere/at/all");
+  std::vector<std::string> problems;
+  SpendLedger ledger("/nowhere/at/all", [&](const std::string& problem) { problems.push_back(problem); });
   EXPECT_TRUE(ledger.save());
   ledger.budget(kDigest)->settle(0, 1);
   EXPECT_FALSE(ledger.save());
+  EXPECT_FALSE(ledger.save());
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_NE(problems[0].find("/nowhere/at/all: No such file"), std::string::npos);
 }
 
 }  // namespace

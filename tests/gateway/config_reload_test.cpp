@@ -19,8 +19,7 @@ constexpr const char* kAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb4
 ModelSettings upstream(const std::string& name, const std::string& url = "http://127.0.0.1:1/v1") {
   ModelSettings model;
   model.name = name;
-  model.upstream.emplace();
-  model.upstream->base_url = url;
+  model.upstreams.emplace_back().base_url = url;
   return model;
 }
 
@@ -55,7 +54,7 @@ TEST(LiveChange, takes_keys_thresholds_upstreams_and_prices) {
   const LiveChange change = live_part(running, wanted);
   EXPECT_THAT(change.waiting, IsEmpty());
   EXPECT_THAT(names(change.settings), ElementsAre("b", "c"));
-  EXPECT_EQ(change.settings.models[0].upstream->base_url, "http://127.0.0.1:2/v1");
+  EXPECT_EQ(change.settings.models[0].upstreams[0].base_url, "http://127.0.0.1:2/v1");
   EXPECT_EQ(change.settings.keys.size(), 1U);
   EXPECT_FLOAT_EQ(change.settings.cache.threshold, 0.9F);
   EXPECT_TRUE(change.settings.server.log_prompts);
@@ -99,8 +98,8 @@ class Reload : public testing::Test {
     Settings first = config.settings;
     first.embedding_model.clear();
     first.cache.semantic = false;
-    live_ = std::make_unique<LiveSnapshot>(make_snapshot(first, nullptr, nullptr, error));
-    reload_ = std::make_unique<ConfigReload>(path(), *live_, nullptr, metrics_, log_);
+    live_ = std::make_unique<LiveSnapshot>(make_snapshot(first, {}, nullptr, nullptr, error));
+    reload_ = std::make_unique<ConfigReload>(path(), *live_, UpstreamHooks{}, nullptr, metrics_, log_);
   }
   ~Reload() override {
     std::filesystem::remove_all(folder_);
