@@ -39,8 +39,16 @@ struct SamplingParams {
   int top_logprobs = -1;                                   // -1: no logprobs; 0..20 alternatives
 };
 
+// What the whole answer must be. The tokens that would break it are never sampled.
+struct OutputFormat {
+  enum class Kind { text, json_object, json_schema };
+  Kind kind = Kind::text;
+  std::string schema;  // of json_schema: JSON, in the caller's order of properties
+};
+
 struct GenerateRequest {
   rag::Prompt prompt;
+  OutputFormat format;
   int max_tokens = 0;  // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;
@@ -65,6 +73,8 @@ struct GenerateSummary {
   std::chrono::microseconds queued{};
   std::chrono::microseconds prefill{};
   std::chrono::microseconds decode{};
+  std::chrono::microseconds masking{};        // of decode: finding the tokens that the format allows
+  std::chrono::microseconds worst_masking{};  // of one token
 };
 
 // Calls come in this order: started, delta*, then exactly one of finished and failed. `failed` may come first.

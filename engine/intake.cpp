@@ -24,9 +24,9 @@ Error too_long(int context, const std::string& tokens) {
 
 }  // namespace
 
-PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, int context,
-                           const kernels::Kernels& kernels)
-    : tokenizer_(tokenizer), chat_(chat), context_(context), kernels_(kernels) {
+PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints,
+                           int context, const kernels::Kernels& kernels)
+    : tokenizer_(tokenizer), chat_(chat), constraints_(constraints), context_(context), kernels_(kernels) {
   for (TokenId token = 0; token < tokenizer.size(); ++token)
     longest_token_ = std::max({longest_token_, tokenizer.bytes(token).size(), tokenizer.piece(token).size()});
 }
@@ -85,6 +85,8 @@ std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, 
 Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) const {
   GenerateRequest& request = submission.request;
   if (auto checked = check(request); !checked) return checked.error();
+  auto constraint = constraints_.of(request.format);
+  if (!constraint) return constraint.error();
   const auto text = render(request.prompt);
   if (!text) return text.error();
 
@@ -106,6 +108,7 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   sequence->text =
       std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);
+  if (*constraint) sequence->constraint = std::move(*constraint);
   sequence->submitted = submission.submitted;
   sequence->listener = std::move(submission.listener);
   return sequence;
