@@ -87,9 +87,7 @@ std::string_view refusal(const CacheRequest& request, std::string_view question)
   if (uses_tools(request)) return "tools";
   if (question.empty()) return "no_question";
   if (sampling_class(request.temperature, request.top_p) == SamplingClass::wild) return "temperature";
-  const std::string_view reason = why_not_cacheable(question);
-  // Kept for this user alone, a question about the user is as good as any other.
-  return reason == "personal" && !request.user.empty() ? std::string_view{} : reason;
+  return {};
 }
 
 // An embedder cuts what is too long for it (256 word pieces and more): long questions could differ behind the cut and
@@ -111,6 +109,7 @@ CacheKey make_key(const CacheRequest& request) {
   key.max_tokens = request.max_tokens;
   key.top_logprobs = request.top_logprobs;
   key.not_cacheable = refusal(request, question);
+  key.of_one_user = !request.user.empty();
   // A follow-up ("and in winter?") means nothing without the turns before it.
   key.semantic = request.prompt->history.empty() && question.size() <= longest_embedded_question;
 
@@ -122,6 +121,14 @@ CacheKey make_key(const CacheRequest& request) {
   key.exact = rag::ContentId::of(key.canonical);
   if (key.not_cacheable.empty() && key.canonical.size() > longest_canonical_request) key.not_cacheable = "too_large";
   return key;
+}
+
+void judge_question(CacheKey& key) {
+  key.judged = true;
+  if (!key.not_cacheable.empty()) return;
+  const std::string_view reason = why_not_cacheable(key.question);
+  // Kept for this user alone, a question about the user is as good as any other.
+  if (reason != "personal" || !key.of_one_user) key.not_cacheable = reason;
 }
 
 }  // namespace kvasir::cache

@@ -53,14 +53,20 @@ struct CacheKey {
   std::string model;
   int max_tokens = 0;
   int top_logprobs = -1;
-  // Empty if cacheable, else the reason word: "tools", "temperature", "no_question", "too_large" …
+  // Empty if cacheable, else the reason word: "tools", "temperature", "no_question", "too_large"; after
+  // judge_question() "personal" and "realtime" too.
   std::string_view not_cacheable;
+  bool of_one_user = false;  // the scope is a user, not the whole tenant
+  bool judged = false;       // judge_question() has seen it: nothing else is stored
   // False when only the exact tier may answer (no standalone question, a follow-up turn).
   bool semantic = true;
 };
 
 // Questions are compared byte by byte after white space around them was taken off. See key.cpp for what is hashed.
 CacheKey make_key(const CacheRequest& request);
+// Reads the question for what may not be kept (cacheability.hpp). Not part of make_key, because it takes longer than an
+// exact look-up, and whatever an exact key finds was judged before it was stored.
+void judge_question(CacheKey& key);
 
 struct AnswerChoice {
   std::string content;

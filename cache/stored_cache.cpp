@@ -99,8 +99,8 @@ Decision StoredCache::find_semantic(const CacheKey& key, std::span<const float> 
 }
 
 bool StoredCache::may_be_kept(const CacheKey& key, const Answer& answer, std::chrono::seconds ttl) const {
-  return key.not_cacheable.empty() && is_complete(key, answer) && ttl.count() > 0 && settings_.max_entries > 0 &&
-         bytes_of(answer) <= largest_answer;
+  return key.judged && key.not_cacheable.empty() && is_complete(key, answer) && ttl.count() > 0 &&
+         settings_.max_entries > 0 && bytes_of(answer) <= largest_answer;
 }
 
 std::string StoredCache::new_entry_id() {

@@ -22,17 +22,31 @@ std::string normalise(const icu::Normalizer2* form, std::string_view text, UErro
   return U_SUCCESS(status) ? out : std::string(text);
 }
 
+// Most text is ASCII, and ICU's tables cost ten times as much.
+constexpr bool is_ascii(char c) {
+  return static_cast<unsigned char>(c) < 0x80;
+}
+
+constexpr bool is_ascii_word(UChar32 c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+}
+
 bool is_han(UChar32 c) {
   UErrorCode status = U_ZERO_ERROR;
   return c > 0x2E7F && uscript_getScript(c, &status) == USCRIPT_HAN;
 }
 
 bool is_word(UChar32 c) {
+  if (c < 0x80) return is_ascii_word(c);
   constexpr std::uint32_t word_mask = U_GC_L_MASK | U_GC_M_MASK | U_GC_N_MASK;
   return (U_MASK(u_charType(c)) & word_mask) != 0;
 }
 
 UChar32 code_point_at(std::string_view text, std::size_t at, std::size_t& next) {
+  if (is_ascii(text[at])) {
+    next = at + 1;
+    return text[at];
+  }
   auto position = static_cast<std::int32_t>(at);
   UChar32 c = 0;
   U8_NEXT_OR_FFFD(reinterpret_cast<const std::uint8_t*>(text.data()), position, static_cast<std::int32_t>(text.size()),
@@ -55,12 +69,13 @@ bool starts_with_word(std::string_view text) {
   return !text.empty() && is_word(code_point_at(text, 0, next));
 }
 
-std::string straighten_apostrophes(std::string_view text) {
+std::string straighten_apostrophes(std::string text) {
   constexpr std::string_view curly = "\u2019";
+  if (text.find(curly) == std::string::npos) return text;
   std::string out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
-    const bool is_curly = text.substr(at).starts_with(curly);
+    const bool is_curly = text.compare(at, curly.size(), curly) == 0;
     out += is_curly ? '\'' : text[at];
     at += is_curly ? curly.size() : 1;
   }
@@ -70,6 +85,11 @@ std::string straighten_apostrophes(std::string_view text) {
 }  // namespace
 
 std::string fold(std::string_view text) {
+  if (std::ranges::all_of(text, is_ascii)) {
+    std::string lower(text);
+    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+    return lower;
+  }
   UErrorCode status = U_ZERO_ERROR;
   const icu::Normalizer2* form = icu::Normalizer2::getNFKCCasefoldInstance(status);
   return normalise(form, text, status);
@@ -144,13 +164,16 @@ void PhraseSet::add(std::string_view phrase) {
   if (words.size() == 0) return;
   std::vector<std::string> rest;
   for (std::size_t i = 1; i < words.size(); ++i) rest.emplace_back(words[i]);
+  first_words_[static_cast<unsigned char>(words[0][0])] |= length_bit(words[0]);
   auto& rests = rest_by_first_word_[std::string(words[0])];
   rests.push_back(std::move(rest));
   std::ranges::sort(rests, [](const auto& a, const auto& b) { return a.size() > b.size(); });
 }
 
 std::size_t PhraseSet::match(const Words& words, std::size_t at) const {
-  const auto found = rest_by_first_word_.find(std::string(words[at]));
+  const std::string_view first = words[at];
+  if ((first_words_[static_cast<unsigned char>(first[0])] & length_bit(first)) == 0) return 0;
+  const auto found = rest_by_first_word_.find(first);
   if (found == rest_by_first_word_.end()) return 0;
   for (const auto& rest : found->second) {
     if (at + rest.size() >= words.size()) continue;

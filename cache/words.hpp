@@ -1,7 +1,11 @@
 // Texts as comparable words, and sets of phrases to look for in them.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -48,7 +52,16 @@ class PhraseSet {
   bool contains_any(const Words& words, std::size_t from, std::size_t to) const;
 
  private:
-  std::unordered_map<std::string, std::vector<std::vector<std::string>>> rest_by_first_word_;
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+
+  static std::uint32_t length_bit(std::string_view word) { return 1U << std::min<std::size_t>(word.size(), 31); }
+
+  std::unordered_map<std::string, std::vector<std::vector<std::string>>, Hash, std::equal_to<>> rest_by_first_word_;
+  // By first byte, the lengths of first words: most words of a text are none of them and need no look-up.
+  std::array<std::uint32_t, 256> first_words_{};
 };
 
 }  // namespace kvasir::cache

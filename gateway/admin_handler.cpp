@@ -168,6 +168,11 @@ HttpResponse AdminHandler::metrics() const {
   for (const auto& model : services_.models->all()) {
     if (const auto stats = model.backend->engine_stats()) append_engine_metrics(response.body, model.name, *stats);
   }
+  std::vector<ModelUpstreams> upstreams;
+  for (const auto& model : services_.models->all()) {
+    upstreams.push_back({model.name, model.backend->upstream_stats()});
+  }
+  append_upstream_metrics(response.body, upstreams);
   return response;
 }
 

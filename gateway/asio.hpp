@@ -2,6 +2,8 @@
 // strands are needed.
 #pragma once
 
+#include "gateway/tcp_stream.hpp"
+
 #include <tuple>
 
 #include <boost/asio/as_tuple.hpp>
@@ -10,7 +12,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 
 namespace kvasir::gateway {
 
@@ -22,8 +23,7 @@ using Executor = asio::io_context::executor_type;
 template <typename T>
 using Task = asio::awaitable<T, Executor>;
 using Tcp = asio::ip::tcp;
-using Socket = asio::basic_stream_socket<Tcp, Executor>;
-using TcpStream = beast::basic_stream<Tcp, Executor>;
+using Socket = TcpStream::socket_type;
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 

@@ -5,10 +5,12 @@
 #include "gateway/asio.hpp"
 #include "gateway/chat_request.hpp"
 #include "gateway/in_flight.hpp"
+#include "gateway/upstream_metrics.hpp"
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kvasir::gateway {
 
@@ -17,7 +19,10 @@ struct BackendCall {
   rag::Prompt prompt;
   std::string tenant;
   std::string request_id;
+  std::string traceparent{};  // W3C trace context; may be empty
 };
+
+class UpstreamBackend;
 
 // Any thread.
 class Backend {
@@ -33,6 +38,10 @@ class Backend {
   // Forgets the KV of these documents. Returns blocks removed.
   virtual std::uint64_t invalidate(const std::vector<std::string>& /*document_keys*/) { return 0; }
   virtual std::optional<engine::EngineStats> engine_stats() const { return std::nullopt; }
+  // Itself, if other servers compute: it takes more than chat.
+  virtual UpstreamBackend* upstream() { return nullptr; }
+  // One for each of those servers.
+  virtual std::vector<UpstreamStats> upstream_stats() const { return {}; }
   // Before the I/O threads go: gives up what lives on them.
   virtual void close() {}
 };

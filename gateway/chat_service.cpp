@@ -45,20 +45,24 @@ cache::CacheRequest cache_request(const ChatCall& call, const std::string& model
 
 // Context in a form that was not taken apart: it would be embedded with the question.
 bool holds_context(std::string_view question) {
-  constexpr std::string_view kTag = "<document";
-  constexpr std::string_view kLine = "context:";
-  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
-  if (std::search(question.begin(), question.end(), kTag.begin(), kTag.end(), same) != question.end()) return true;
+  const auto begins_with = [](std::string_view text, std::string_view lower) {
+    return text.size() >= lower.size() && std::equal(lower.begin(), lower.end(), text.begin(), [](char a, char b) {
+             return a == std::tolower(static_cast<unsigned char>(b));
+           });
+  };
+  for (auto at = question.find('<'); at != std::string_view::npos; at = question.find('<', at + 1)) {
+    if (begins_with(question.substr(at), "<document")) return true;
+  }
   while (!question.empty()) {
     question.remove_prefix(std::min(question.find_first_not_of(" \t\r\n"), question.size()));
-    if (question.size() >= kLine.size() && std::equal(kLine.begin(), kLine.end(), question.begin(), [](char a, char b) {
-          return a == std::tolower(static_cast<unsigned char>(b));
-        })) {
-      return true;
-    }
+    if (begins_with(question, "context:")) return true;
     question.remove_prefix(std::min(question.find('\n'), question.size()));
   }
   return false;
+}
+
+ApiError not_cached() {
+  return {504, "Nothing is cached for this request.", "invalid_request_error", "", "not_cached", 0};
 }
 
 // Cut answers are kept only where the caller asked for the cut; anything unusual is not kept at all.
@@ -82,7 +86,6 @@ struct ChatService::Lookup {
   std::vector<float> vector;
   std::string entry_id;
   std::uint64_t generation = 0;
-  bool holds_context = false;
 
   // The exact key leaves out limits that an entry is checked against; a flight must agree on them from the start.
   // Nobody joins a flight from before an invalidation, nor one whose answer has fields that only its own shape can
@@ -105,16 +108,24 @@ std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const M
   lookup->model = &model;
   ChatRequest& request = *lookup->call.request;
   lookup->prompt = rag::analyse(std::move(request.messages), std::move(request.documents));
-  lookup->key = cache::make_key(cache_request(lookup->call, model.name, lookup->prompt));
-  lookup->holds_context = holds_context(lookup->key.question);
-  if (lookup->holds_context) lookup->key.semantic = false;
   return lookup;
 }
 
-std::string_view ChatService::why_bypass(const Lookup& lookup) const {
+// Whatever the request asks.
+std::string_view ChatService::why_without_cache(const CacheDirectives& directives) const {
   if (!settings_.exact && !settings_.semantic) return "disabled";
-  if (lookup.call.directives.no_store) return "no_store";
-  return lookup.key.not_cacheable;
+  return directives.no_store ? "no_store" : "";
+}
+
+void ChatService::bypass(std::shared_ptr<Lookup> lookup, std::string_view reason, ChatOutcome& outcome,
+                         Executor executor) {
+  outcome.tier = CacheTier::bypass;
+  outcome.reason = reason;
+  if (lookup->call.directives.only_if_cached) {
+    outcome.error = not_cached();
+  } else {
+    start_alone(std::move(lookup), outcome, executor, false);
+  }
 }
 
 bool ChatService::keeps(const Lookup& lookup) const {
@@ -134,15 +145,13 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   const CacheDirectives directives = lookup->call.directives;
   const cache::LookupLimits limits{directives.max_age};
 
-  if (const std::string_view reason = why_bypass(*lookup); !reason.empty()) {
-    outcome.tier = CacheTier::bypass;
-    outcome.reason = reason;
-    if (directives.only_if_cached) {
-      outcome.error =
-          ApiError{504, "Nothing is cached for this request.", "invalid_request_error", "", "not_cached", 0};
-    } else {
-      start_alone(std::move(lookup), outcome, executor, false);
-    }
+  if (const std::string_view reason = why_without_cache(directives); !reason.empty()) {
+    bypass(std::move(lookup), reason, outcome, executor);
+    co_return outcome;
+  }
+  lookup->key = cache::make_key(cache_request(lookup->call, model->name, lookup->prompt));
+  if (!lookup->key.not_cacheable.empty()) {
+    bypass(lookup, lookup->key.not_cacheable, outcome, executor);
     co_return outcome;
   }
 
@@ -159,10 +168,19 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
     }
   }
 
+  // From here on the question is read, which an exact hit does not have to wait for.
+  cache::judge_question(lookup->key);
+  if (!lookup->key.not_cacheable.empty()) {
+    bypass(lookup, lookup->key.not_cacheable, outcome, executor);
+    co_return outcome;
+  }
+  const bool in_context = holds_context(lookup->key.question);
+  if (in_context) lookup->key.semantic = false;
+
   const bool has_embedder = settings_.semantic && embedder_->available();
   const bool embeds = has_embedder && lookup->key.semantic && embedder_->sees_all(lookup->key.question);
   if (has_embedder && !embeds) {
-    if (lookup->holds_context) {
+    if (in_context) {
       outcome.reason = "context";
     } else if (lookup->key.semantic) {
       outcome.reason = "unread";
@@ -178,7 +196,7 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   }
 
   if (directives.only_if_cached) {
-    outcome.error = ApiError{504, "Nothing is cached for this request.", "invalid_request_error", "", "not_cached", 0};
+    outcome.error = not_cached();
   } else if (directives.no_cache) {
     outcome.tier = CacheTier::bypass;
     outcome.reason = "no_cache";

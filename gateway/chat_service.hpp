@@ -47,7 +47,8 @@ class ChatService {
   struct Lookup;
 
   static std::shared_ptr<Lookup> prepare(ChatCall call, const ModelTable::Model& model);
-  std::string_view why_bypass(const Lookup& lookup) const;
+  std::string_view why_without_cache(const CacheDirectives& directives) const;
+  void bypass(std::shared_ptr<Lookup> lookup, std::string_view reason, ChatOutcome& outcome, Executor executor);
   bool keeps(const Lookup& lookup) const;
   bool serve(cache::Decision decision, CacheTier tier, ChatOutcome& outcome) const;
   void compute(std::shared_ptr<Lookup> lookup, const std::shared_ptr<Flight>& flight, Executor executor) const;

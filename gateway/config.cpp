@@ -1,6 +1,7 @@
 #include "gateway/config.hpp"
 
 #include "gateway/config_section.hpp"
+#include "gateway/network.hpp"
 #include "gateway/upstream_url.hpp"
 
 #include <algorithm>
@@ -74,7 +75,15 @@ UpstreamSettings read_upstream(ConfigSection section) {
   section.read("base_url", upstream.base_url);
   section.read("api_key", upstream.api_key);
   section.read("model", upstream.model);
+  section.read("connect_timeout", upstream.connect_timeout);
   section.read("timeout", upstream.timeout);
+  section.read("idle_timeout", upstream.idle_timeout);
+  section.read("weight", upstream.weight, 1, 1000);
+  section.read("priority", upstream.priority, 0, 1000);
+  section.read("proxy", upstream.proxy);
+  section.read("ca_file", upstream.ca_file);
+  section.read("tls_server_name", upstream.tls_server_name);
+  section.read("private_networks", upstream.private_networks);
   section.finish();
   while (upstream.base_url.ends_with('/')) upstream.base_url.pop_back();
   if (!UpstreamUrl::parse(upstream.base_url)) {
@@ -82,7 +91,27 @@ UpstreamSettings read_upstream(ConfigSection section) {
                   "upstream needs base_url: http://HOST:PORT/v1 or https://HOST/v1, without user or query; a key goes "
                   "into api_key");
   }
+  if (!upstream.proxy.empty() && !ProxyUrl::parse(upstream.proxy)) {
+    section.error(section.mark("proxy"), "proxy must be of the form http://[USER:PASSWORD@]HOST:PORT");
+  }
+  for (const std::string& network : upstream.private_networks) {
+    if (Network::parse(network)) continue;
+    section.error(section.mark("private_networks"), "'" + network + "' is no network such as 10.0.0.0/8");
+  }
   return upstream;
+}
+
+constexpr std::size_t kMaxUpstreams = 64;  // of a model
+
+void read_upstreams(ConfigSection& item, ConfigSection& single, std::vector<ConfigSection>& list,
+                    ModelSettings& model) {
+  if (single.present() && !list.empty()) {
+    item.error(item.mark("upstreams"), "model '" + model.name + "' has upstream and upstreams; give one of them");
+  } else if (list.size() > kMaxUpstreams) {
+    item.error(item.mark("upstreams"), "a model has at most " + std::to_string(kMaxUpstreams) + " upstreams");
+  }
+  if (single.present()) model.upstreams.push_back(read_upstream(single));
+  for (ConfigSection& section : list) model.upstreams.push_back(read_upstream(section));
 }
 
 void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
@@ -91,17 +120,22 @@ void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
     item.read("name", model.name);
     ConfigSection engine = item.section("engine");
     ConfigSection upstream = item.section("upstream");
+    std::vector<ConfigSection> upstreams = item.list("upstreams");
+    if (item.read_word("routing", {"affinity", "weighted"}, {}) == "weighted") {
+      model.routing = UpstreamRouting::weighted;
+    }
     item.finish();
     if (model.name.empty()) item.error(item.mark(), "a model needs a name");
     const bool twice =
         std::any_of(models.begin(), models.end(), [&](const ModelSettings& other) { return other.name == model.name; });
     if (twice) item.error(item.mark("name"), "model '" + model.name + "' is given twice");
-    if (engine.present() == upstream.present()) {
+    const bool elsewhere = upstream.present() || !upstreams.empty();
+    if (engine.present() == elsewhere) {
       item.error(item.mark(), "model '" + model.name + "' needs either engine or upstream");
     } else if (engine.present()) {
       model.engine = read_engine(engine);
     } else {
-      model.upstream = read_upstream(upstream);
+      read_upstreams(item, upstream, upstreams, model);
     }
     models.push_back(std::move(model));
   }
@@ -183,7 +217,7 @@ void add_found_models(const std::string& folder, Settings& settings) {
   for (const auto& file : files) {
     engine::EngineSettings engine;
     engine.gguf = file.string();
-    settings.models.push_back({file.stem().string(), std::move(engine), std::nullopt});
+    settings.models.push_back({file.stem().string(), std::move(engine), {}, {}});
   }
   if (!settings.models.empty()) settings.default_model = settings.models.front().name;
   settings.embedding_model = find_embedder(folder);

@@ -1,5 +1,6 @@
 #include "gateway/config.hpp"
 #include "gateway/config_values.hpp"
+#include "gateway/upstream_url.hpp"
 
 #include <yaml-cpp/yaml.h>
 
@@ -53,11 +54,21 @@ void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
 }
 
 void print_upstream(YAML::Emitter& out, const UpstreamSettings& upstream) {
-  out << YAML::Key << "upstream" << YAML::Value << YAML::BeginMap;
+  out << YAML::BeginMap;
   out << YAML::Key << "base_url" << YAML::Value << upstream.base_url;
   if (!upstream.api_key.empty()) out << YAML::Key << "api_key" << YAML::Value << kMasked;
   out << YAML::Key << "model" << YAML::Value << upstream.model;
+  out << YAML::Key << "connect_timeout" << YAML::Value << print_duration(upstream.connect_timeout);
   out << YAML::Key << "timeout" << YAML::Value << print_duration(upstream.timeout);
+  out << YAML::Key << "idle_timeout" << YAML::Value << print_duration(upstream.idle_timeout);
+  out << YAML::Key << "weight" << YAML::Value << upstream.weight;
+  out << YAML::Key << "priority" << YAML::Value << upstream.priority;
+  if (!upstream.proxy.empty()) out << YAML::Key << "proxy" << YAML::Value << without_credentials(upstream.proxy);
+  if (!upstream.ca_file.empty()) out << YAML::Key << "ca_file" << YAML::Value << upstream.ca_file;
+  if (!upstream.tls_server_name.empty()) {
+    out << YAML::Key << "tls_server_name" << YAML::Value << upstream.tls_server_name;
+  }
+  out << YAML::Key << "private_networks" << YAML::Value << YAML::Flow << upstream.private_networks;
   out << YAML::EndMap;
 }
 
@@ -66,7 +77,13 @@ void print_models(YAML::Emitter& out, const std::vector<ModelSettings>& models) 
   for (const ModelSettings& model : models) {
     out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << model.name;
     if (model.engine) print_engine(out, *model.engine);
-    if (model.upstream) print_upstream(out, *model.upstream);
+    if (!model.upstreams.empty()) {
+      const bool weighted = model.routing == UpstreamRouting::weighted;
+      out << YAML::Key << "routing" << YAML::Value << (weighted ? "weighted" : "affinity");
+      out << YAML::Key << "upstreams" << YAML::Value << YAML::BeginSeq;
+      for (const UpstreamSettings& upstream : model.upstreams) print_upstream(out, upstream);
+      out << YAML::EndSeq;
+    }
     out << YAML::EndMap;
   }
   out << YAML::EndSeq;

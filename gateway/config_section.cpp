@@ -63,17 +63,21 @@ std::optional<ConfigScalar> ConfigSection::scalar(const std::string& key) {
     if (auto value = (*source_->environment)(variable)) return ConfigScalar{std::move(*value), place, variable};
   }
   if (!given || node_[key].IsNull()) return std::nullopt;
-  if (!node_[key].IsScalar()) {
-    error(place, name(key) + " must be a single value");
+  return expanded(node_[key], name(key));
+}
+
+std::optional<ConfigScalar> ConfigSection::expanded(const YAML::Node& node, const std::string& label) const {
+  if (!node.IsScalar()) {
+    error(node.Mark(), label + " must be a single value");
     return std::nullopt;
   }
   std::string problem;
-  auto text = expand_variables(node_[key].Scalar(), *source_->environment, problem);
+  auto text = expand_variables(node.Scalar(), *source_->environment, problem);
   if (!text) {
-    error(place, name(key) + ": " + problem);
+    error(node.Mark(), label + ": " + problem);
     return std::nullopt;
   }
-  return ConfigScalar{std::move(*text), place, ""};
+  return ConfigScalar{std::move(*text), node.Mark(), ""};
 }
 
 void ConfigSection::bad_value(const ConfigScalar& value, const std::string& key, std::string_view expected) const {
@@ -82,6 +86,19 @@ void ConfigSection::bad_value(const ConfigScalar& value, const std::string& key,
 
 void ConfigSection::read(const std::string& key, std::string& target) {
   if (auto value = scalar(key)) target = std::move(value->text);
+}
+
+void ConfigSection::read(const std::string& key, std::vector<std::string>& target) {
+  known_.insert(key);
+  if (!has(key) || node_[key].IsNull()) return;
+  if (!node_[key].IsSequence()) {
+    error(node_[key].Mark(), name(key) + " must be a list");
+    return;
+  }
+  target.clear();
+  for (const auto& item : node_[key]) {
+    if (auto value = expanded(item, name(key))) target.push_back(std::move(value->text));
+  }
 }
 
 void ConfigSection::read(const std::string& key, bool& target) {

@@ -46,6 +46,7 @@ class ConfigSection {
 
   // Each leaves `target` alone if the key is absent, and reports a value that does not fit.
   void read(const std::string& key, std::string& target);
+  void read(const std::string& key, std::vector<std::string>& target);
   void read(const std::string& key, bool& target);
   void read(const std::string& key, std::chrono::milliseconds& target);
   void read(const std::string& key, std::chrono::seconds& target);
@@ -65,6 +66,7 @@ class ConfigSection {
 
  private:
   std::optional<ConfigScalar> scalar(const std::string& key);
+  std::optional<ConfigScalar> expanded(const YAML::Node& node, const std::string& label) const;
   std::string name(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
   void bad_value(const ConfigScalar& value, const std::string& key, std::string_view expected) const;
 

@@ -24,8 +24,8 @@ HttpLimits limits_of(const ServerSettings& server) {
           server.body_timeout,   server.idle_timeout,     server.write_timeout};
 }
 
-std::unique_ptr<Backend> open_backend(const ModelSettings& model, std::string& error) {
-  if (model.upstream) return UpstreamBackend::make(model.name, *model.upstream, error);
+std::unique_ptr<Backend> open_backend(const ModelSettings& model, const UpstreamHooks& hooks, std::string& error) {
+  if (!model.engine) return UpstreamBackend::make(model, hooks, error);
   auto engine = engine::Engine::load(*model.engine);
   if (!engine) {
     error = "model " + model.name + ": " + engine.error().message;
@@ -34,9 +34,12 @@ std::unique_ptr<Backend> open_backend(const ModelSettings& model, std::string& e
   return std::make_unique<EngineBackend>(model.name, std::move(*engine));
 }
 
-bool open_models(const Settings& settings, std::vector<ModelTable::Model>& models, std::string& error) {
+bool open_models(const Settings& settings, RequestLog& log, std::vector<ModelTable::Model>& models,
+                 std::string& error) {
+  UpstreamHooks hooks;
+  hooks.log = [&log](std::string_view message) { log.event(message); };
   for (const ModelSettings& model : settings.models) {
-    auto backend = open_backend(model, error);
+    auto backend = open_backend(model, hooks, error);
     if (!backend) return false;
     models.push_back({model.name, std::move(backend)});
   }
@@ -82,7 +85,7 @@ bool Gateway::Parts::open(std::string& error) {
   log = std::make_unique<RequestLog>(STDOUT_FILENO, settings.server.log_requests, metrics);
   if (!open_cache(error)) return false;
   std::vector<ModelTable::Model> opened;
-  if (!open_models(settings, opened, error)) return false;
+  if (!open_models(settings, *log, opened, error)) return false;
   models = std::make_unique<ModelTable>(std::move(opened), settings.default_model);
   questions = std::make_unique<QuestionEmbedder>(embedder.get());
   chat = std::make_unique<ChatService>(settings.cache, *models, *cache, *questions);

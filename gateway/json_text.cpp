@@ -44,10 +44,13 @@ void append_escaped(std::string& out, char c) {
 
 // One past the end of the string that begins at text[at] == '"'.
 std::size_t skip_string(std::string_view text, std::size_t at) {
-  for (++at; at < text.size() && text[at] != '"'; ++at) {
-    if (text[at] == '\\') ++at;
+  // An odd number of backslashes before a quote makes it part of the string.
+  for (auto quote = text.find('"', at + 1); quote != std::string_view::npos; quote = text.find('"', quote + 1)) {
+    std::size_t first = quote;
+    while (first > at + 1 && text[first - 1] == '\\') --first;
+    if ((quote - first) % 2 == 0) return quote + 1;
   }
-  return at + 1;
+  return text.size();
 }
 
 // One past the end of the value that begins at text[at].

@@ -44,17 +44,28 @@ struct KeySettings {
 };
 
 struct UpstreamSettings {
-  std::string base_url;                       // "http://host:port/v1"
-  std::string api_key;                        // sent as a bearer token; empty: none
-  std::string model;                          // the upstream's name of the model; empty: ours
-  std::chrono::milliseconds timeout{60'000};  // to connect, to the first byte, between two reads
+  std::string base_url;  // "http://host:port/v1"
+  std::string api_key;   // sent as a bearer token; empty: none
+  std::string model;     // the upstream's name of the model; empty: ours
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds timeout{60'000};       // from the request to the first byte of its answer, retries included
+  std::chrono::milliseconds idle_timeout{60'000};  // between two reads of an answer
+  int weight = 1;                                  // share of the requests within its priority
+  int priority = 0;                                // lower first; the next one serves when none of these can
+  std::string proxy;                               // "http://[USER:PASSWORD@]HOST:PORT"; empty: none
+  std::string ca_file;                             // PEM; empty: the system's
+  std::string tls_server_name;                     // whom the certificate must name; empty: the host of base_url
+  std::vector<std::string> private_networks;       // "10.0.0.0/8": where the host's name may lead, besides the public
 };
 
-// Exactly one of `engine` and `upstream`.
+enum class UpstreamRouting { affinity, weighted };
+
+// Either `engine` or at least one of `upstreams`.
 struct ModelSettings {
   std::string name;
   std::optional<engine::EngineSettings> engine;
-  std::optional<UpstreamSettings> upstream;
+  std::vector<UpstreamSettings> upstreams;
+  UpstreamRouting routing = UpstreamRouting::affinity;
 };
 
 struct Settings {

@@ -1,5 +1,6 @@
 #include "gateway/sse_parser.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace kvasir::gateway {
@@ -18,7 +19,9 @@ std::optional<std::string> SseParser::next() {
     if (std::exchange(has_data_, true)) data_ += '\n';
     data_ += value;
   }
-  buffer_.erase(0, std::exchange(read_, 0));
+  buffer_.erase(0, read_);
+  searched_ = buffer_.size();
+  read_ = 0;
   return std::nullopt;
 }
 
@@ -28,7 +31,7 @@ std::optional<std::string_view> SseParser::next_line() {
     after_cr_ = false;
     if (buffer_[read_] == '\n') ++read_;
   }
-  const std::size_t end = buffer_.find_first_of("\r\n", read_);
+  const std::size_t end = buffer_.find_first_of("\r\n", std::max(read_, searched_));
   if (end == std::string::npos) return std::nullopt;
   const auto line = std::string_view(buffer_).substr(read_, end - read_);
   after_cr_ = buffer_[end] == '\r';

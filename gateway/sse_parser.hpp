@@ -23,7 +23,8 @@ class SseParser {
 
   std::size_t max_event_bytes_;
   std::string buffer_;
-  std::size_t read_ = 0;  // of buffer_
+  std::size_t read_ = 0;      // of buffer_
+  std::size_t searched_ = 0;  // of buffer_: no line ends before
   std::string data_;
   bool has_data_ = false;
   bool after_cr_ = false;

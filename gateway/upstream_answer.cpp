@@ -1,5 +1,7 @@
 #include "gateway/upstream_answer.hpp"
 
+#include "gateway/upstream_fault.hpp"
+
 #include <algorithm>
 
 #include <simdjson.h>
@@ -62,59 +64,19 @@ bool read_choice(Json json, FlightResult& result) {
 
 }  // namespace
 
-ApiError bad_upstream_answer(std::string_view what) {
-  return {502, "The upstream server sent " + std::string(what) + ".", "upstream_error", "", "upstream_bad_answer", 0};
-}
-
-ApiError upstream_unreachable(bool timed_out, std::string_view why) {
-  if (timed_out) {
-    return {504, "The upstream server did not answer in time.", "upstream_error", "", "upstream_timeout", 0};
-  }
-  return {502,
-          "The upstream server cannot be reached: " + std::string(why) + ".",
-          "upstream_error",
-          "",
-          "upstream_unreachable",
-          0};
-}
-
-ApiError upstream_error(int status, std::string_view body, int retry_after_seconds) {
-  if (status == 401 || status == 403) {
-    return {502, "The upstream server refused the gateway's credentials.", "upstream_error", "", "upstream_auth", 0};
-  }
-  if (status < 400) return bad_upstream_answer("a redirect or an unexpected status " + std::to_string(status));
-  ApiError error{status,
-                 "The upstream server answered with status " + std::to_string(status) + ".",
-                 status < 500 ? "invalid_request_error" : "upstream_error",
-                 "",
-                 "",
-                 retry_after_seconds};
-  if (status == 429) error.type = "rate_limit_error";
-  simdjson::dom::parser parser;
-  Json root;
-  Json inner;
-  if (parser.parse(body.data(), body.size()).get(root) != SUCCESS || root["error"].get(inner) != SUCCESS) return error;
-  if (inner.is_string()) error.message = std::string(inner.get_string().value());
-  if (auto text = text_of(inner, "message"); !text.empty()) error.message = std::move(text);
-  if (auto text = text_of(inner, "type"); !text.empty()) error.type = std::move(text);
-  error.param = text_of(inner, "param");
-  error.code = text_of(inner, "code");
-  return error;
-}
-
 Result<FlightResult> read_completion(std::string body) {
   simdjson::dom::parser parser;
   Json root;
-  if (parser.parse(body).get(root) != SUCCESS) return bad_upstream_answer("an answer that is not JSON");
+  if (parser.parse(body).get(root) != SUCCESS) return bad_answer("an answer that is not JSON").error;
   simdjson::dom::array choices;
   if (!root.is_object() || root["choices"].get(choices) != SUCCESS || choices.size() == 0) {
-    return bad_upstream_answer("an answer without choices");
+    return bad_answer("an answer without choices").error;
   }
   FlightResult result;
   result.answer.model = text_of(root, "model");
   result.answer.system_fingerprint = text_of(root, "system_fingerprint");
   for (const Json choice : choices) {
-    if (!read_choice(choice, result)) return bad_upstream_answer("a choice without a message");
+    if (!read_choice(choice, result)) return bad_answer("a choice without a message").error;
   }
   read_usage(root, result.answer);
   result.raw_body = std::move(body);
@@ -124,10 +86,9 @@ Result<FlightResult> read_completion(std::string body) {
 Result<FlightDelta> StreamAssembler::push(std::string data) {
   thread_local simdjson::dom::parser parser;
   Json root;
-  if (parser.parse(data).get(root) != SUCCESS || !root.is_object())
-    return bad_upstream_answer("a chunk that is not JSON");
+  if (parser.parse(data).get(root) != SUCCESS || !root.is_object()) return bad_answer("a chunk that is not JSON").error;
   Json problem;
-  if (root["error"].get(problem) == SUCCESS && !problem.is_null()) return upstream_error(502, data, 0);
+  if (root["error"].get(problem) == SUCCESS && !problem.is_null()) return refused_with(502, data, 0).error;
   if (auto model = text_of(root, "model"); !model.empty()) result_.answer.model = std::move(model);
   if (auto print = text_of(root, "system_fingerprint"); !print.empty()) {
     result_.answer.system_fingerprint = std::move(print);
@@ -143,7 +104,7 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
   }
   for (const Json json : choices) {
     const auto index = static_cast<std::size_t>(int_of(json, "index"));
-    if (index >= kMaxChoices) return bad_upstream_answer("a chunk for a choice that nobody asked for");
+    if (index >= kMaxChoices) return bad_answer("a chunk for a choice that nobody asked for").error;
     if (choices_.size() <= index) choices_.resize(index + 1);
     Choice& choice = choices_[index];
     Json part;
@@ -154,8 +115,10 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
     }
     simdjson::dom::array items;
     if (json["logprobs"]["content"].get(items) == SUCCESS) {
-      for (const Json item : items)
-        choice.logprobs += (choice.logprobs.empty() ? "" : ",") + std::string(simdjson::minify(item));
+      for (const Json item : items) {
+        if (!choice.logprobs.empty()) choice.logprobs += ',';
+        choice.logprobs += simdjson::minify(item);
+      }
     }
     if (auto reason = text_of(json, "finish_reason"); !reason.empty()) choice.answer.finish_reason = std::move(reason);
   }
@@ -170,7 +133,10 @@ bool StreamAssembler::finished() const {
 
 FlightResult StreamAssembler::take() {
   for (Choice& choice : choices_) {
-    if (!choice.logprobs.empty()) choice.answer.logprobs = R"({"content":[)" + choice.logprobs + R"(],"refusal":null})";
+    if (!choice.logprobs.empty()) {
+      choice.answer.logprobs = R"({"content":[)";
+      choice.answer.logprobs.append(choice.logprobs).append(R"(],"refusal":null})");
+    }
     result_.answer.choices.push_back(std::move(choice.answer));
   }
   return std::move(result_);

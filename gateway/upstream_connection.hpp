@@ -1,16 +1,16 @@
-// One connection to an upstream server, plain or TLS. Used on its executor's thread.
+// One connection to an upstream server or proxy, plain or TLS. Used on its executor's thread.
 #pragma once
 
 #include "gateway/asio.hpp"
-#include "gateway/upstream_url.hpp"
+#include "gateway/tls_client.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
-#include <string>
+#include <span>
 #include <string_view>
 
-#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
@@ -18,29 +18,49 @@ namespace kvasir::gateway {
 
 class UpstreamConnection {
  public:
-  // `tls` must outlive the connection; used only if the URL says https.
-  UpstreamConnection(Executor executor, const UpstreamUrl& url, asio::ssl::context& tls);
+  using Clock = std::chrono::steady_clock;
 
-  Task<ErrorCode> connect(const UpstreamUrl& url, std::chrono::milliseconds timeout);
-  Task<ErrorCode> write(std::string_view data, std::chrono::milliseconds timeout);
+  // `open_connections` counts this one while it lives.
+  UpstreamConnection(Executor executor, std::shared_ptr<std::atomic<int>> open_connections);
+  ~UpstreamConnection();
+  UpstreamConnection(const UpstreamConnection&) = delete;
+  UpstreamConnection& operator=(const UpstreamConnection&) = delete;
+
+  // Holds for all that follows, waiting in a pool included: then what runs ends with beast::error::timeout, and the
+  // connection is closed.
+  void expires_at(Clock::time_point deadline);
+
+  // Tries one address after the other; each gets its share of the time that is left.
+  Task<ErrorCode> connect(std::span<const asio::ip::address> addresses, std::uint16_t port);
+  Task<ErrorCode> start_tls(TlsClient& client);
+  // Both, without copying them together.
+  Task<ErrorCode> write(std::string_view head, std::string_view body);
   // Appends to buffer(). At the end of the stream: asio::error::eof.
-  Task<ErrorCode> read(std::chrono::milliseconds timeout);
+  Task<ErrorCode> read();
   beast::flat_buffer& buffer() { return buffer_; }
 
+  const asio::ip::address& address() const { return address_; }
+  Clock::time_point opened() const { return opened_; }
+  bool is_open() const { return socket_.is_open(); }
   // True if the server has neither closed nor said anything since the last answer.
   bool still_idle();
-  // Ends what runs, a look-up of the name included.
+  // Ends what runs.
   void close();
 
  private:
-  struct NameLookup;
-  TcpStream& tcp() { return tls_ ? tls_->next_layer() : *plain_; }
+  struct Watch;
 
-  std::optional<TcpStream> plain_;
-  std::optional<asio::ssl::stream<TcpStream>> tls_;
+  ErrorCode outcome(const ErrorCode& error) const;
+
+  Socket socket_;
+  std::optional<asio::ssl::stream<Socket&>> tls_;
   beast::flat_buffer buffer_;
-  std::shared_ptr<NameLookup> lookup_;
+  std::size_t read_size_;
+  asio::ip::address address_;
+  Clock::time_point opened_ = Clock::now();
   bool closed_ = false;
+  std::shared_ptr<Watch> watch_;
+  std::shared_ptr<std::atomic<int>> open_connections_;
 };
 
 }  // namespace kvasir::gateway

@@ -42,7 +42,8 @@ class CheckIncludes(unittest.TestCase):
         self.assertEqual(self.errors(files), ["tests/cache/a_test.cpp:2"])
 
     def test_only_tests_include_the_headers_of_tests(self):
-        files = {"tests/rag/a_test.cpp": '#include "tests/rag/b.hpp"\n', "rag/a.cpp": '#include "tests/rag/b.hpp"\n'}
+        files = {"tests/rag/a_test.cpp": '#include "tests/rag/b.hpp"\n#include "tests/all.hpp"\n',
+                 "rag/a.cpp": '#include "tests/rag/b.hpp"\n'}
         self.assertEqual(self.errors(files), ["rag/a.cpp:1"])
 
     def test_linking_is_checked_too(self):

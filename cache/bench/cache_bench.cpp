@@ -47,7 +47,9 @@ CacheKey key_of(const std::string& question) {
   request.tenant = std::string("tenant");
   request.model = std::string("smollm2");
   request.prompt = &prompt;
-  return make_key(request);
+  CacheKey key = make_key(request);
+  judge_question(key);
+  return key;
 }
 
 std::string question(int number) {

@@ -8,18 +8,17 @@ a general web server sets on this machine. Both sides take turns in one run.
 import argparse
 import http.client
 import http.server
-import json
 import os
 import pathlib
 import random
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+from processes import chat, completion, free_port, start_kvasir, start_nginx, wrk
 
 WORDS = ("invoice parcel password refund warranty printer router garden bicycle camera kitchen window ticket passport museum "
          "library guitar keyboard battery charger insurance mortgage vaccine holiday airport bridge castle desert engine "
@@ -31,21 +30,13 @@ wrk.body = [==[%s]==]
 """
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Upstream(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one write an answer: two would meet delayed acknowledgements
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "mock", "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": "This is the answer."}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}}).encode()
+        body = completion().encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -54,10 +45,6 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
-
-
-def chat(question):
-    return json.dumps({"model": "mock", "messages": [{"role": "user", "content": question}]})
 
 
 def ask(connection, question, **headers):
@@ -74,63 +61,6 @@ def embedder():
     return os.environ.get("KVASIR_MODELS", cache + "/kvasir/models") + "/all-minilm-l6-v2"
 
 
-def start_kvasir(binary, folder, upstream_port):
-    port, admin = free_port(), free_port()
-    config = folder / "kvasir.yaml"
-    config.write_text(f"""server: {{listen: "127.0.0.1:{port}", admin: "127.0.0.1:{admin}", threads: 1}}
-models:
-  - {{name: mock, upstream: {{base_url: "http://127.0.0.1:{upstream_port}/v1", model: mock}}}}
-default_model: mock
-embedding: {{model: "{embedder()}"}}
-cache: {{store: {{kind: embedded, path: "{folder}/data"}}}}
-""")
-    process = subprocess.Popen([binary, "serve", "--config", str(config)], stdout=subprocess.DEVNULL,
-                               stderr=open(folder / "log", "w"))
-    for _ in range(300):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            connection.request("GET", "/health/ready")
-            if connection.getresponse().status == 200:
-                return process, port
-        except OSError:
-            time.sleep(0.05)
-    sys.exit("kvasir did not start: " + (folder / "log").read_text()[-500:])
-
-
-def start_nginx(folder, body):
-    port = free_port()
-    (folder / "nginx.conf").write_text(f"""daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
-events {{ worker_connections 256; }}
-http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{"x" * body}'; }} }} }}
-""")
-    process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
-    time.sleep(0.5)
-    return process, port
-
-
-def cpu_seconds(process):
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def children_cpu(process):
-    total = cpu_seconds(process)
-    for child in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-        total += cpu_seconds(argparse.Namespace(pid=int(child)))
-    return total
-
-
-def load(process, port, script, seconds):
-    before = children_cpu(process)
-    out = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", str(script),
-                          f"http://127.0.0.1:{port}/v1/chat/completions"], capture_output=True, text=True, check=True).stdout
-    spent = children_cpu(process) - before
-    rate = float(next(line.split()[1] for line in out.splitlines() if line.startswith("Requests/sec")))
-    return rate, 1000 * spent / (rate * seconds)
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary")
@@ -141,7 +71,8 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="kvasir-bench-"))
     upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
     threading.Thread(target=upstream.serve_forever, daemon=True).start()
-    kvasir, port = start_kvasir(arguments.binary, folder, upstream.server_address[1])
+    more = f"embedding: {{model: '{embedder()}'}}\ncache: {{store: {{kind: embedded, path: '{folder}/data'}}}}"
+    kvasir, port = start_kvasir(arguments.binary, folder, upstream.server_address[1], more)
     nginx = None
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -149,12 +80,13 @@ def main():
         script = folder / "post.lua"
         script.write_text(LUA % chat("How do I reset my password?"))
         if shutil.which("nginx"):
-            nginx, nginx_port = start_nginx(folder, 650)
+            nginx_port = free_port()
+            nginx = start_nginx(folder, f"server {{ listen 127.0.0.1:{nginx_port}; location / {{ return 200 '{'x' * 650}'; }} }}")
         ours, theirs = [], []
         for _ in range(arguments.rounds):
-            ours.append(load(kvasir, port, script, arguments.seconds))
+            ours.append(wrk(kvasir, port, script, arguments.seconds))
             if nginx:
-                theirs.append(load(nginx, nginx_port, script, arguments.seconds))
+                theirs.append(wrk(nginx, nginx_port, script, arguments.seconds))
         rate, cpu = (statistics.median(x[i] for x in ours) for i in (0, 1))
         print(f"exact hit: {rate:,.0f} requests/s, {cpu:.4f} CPU-s per 1,000")
         if theirs:

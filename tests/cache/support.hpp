@@ -63,7 +63,9 @@ struct Asked {
     const rag::Prompt prompt = rag::analyse(std::move(messages), documents);
     CacheRequest asked = request;
     asked.prompt = &prompt;
-    return make_key(asked);
+    CacheKey key = make_key(asked);
+    judge_question(key);
+    return key;
   }
 };
 

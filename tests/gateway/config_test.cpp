@@ -60,9 +60,9 @@ cache:
   EXPECT_EQ(settings.server.threads, 3);
   EXPECT_EQ(settings.keys.at(0).tokens_per_minute, 200000);
   EXPECT_EQ(settings.models.at(0).engine->kv_memory, 2ULL << 30);
-  EXPECT_EQ(settings.models.at(1).upstream->base_url, "http://127.0.0.1:9101/v1");
-  EXPECT_EQ(settings.models.at(1).upstream->api_key, "none");
-  EXPECT_EQ(settings.models.at(1).upstream->timeout, std::chrono::seconds(90));
+  EXPECT_EQ(settings.models.at(1).upstreams.at(0).base_url, "http://127.0.0.1:9101/v1");
+  EXPECT_EQ(settings.models.at(1).upstreams.at(0).api_key, "none");
+  EXPECT_EQ(settings.models.at(1).upstreams.at(0).timeout, std::chrono::seconds(90));
   EXPECT_FALSE(settings.cache.exact);
   EXPECT_FALSE(settings.cache.guards);
   EXPECT_FLOAT_EQ(settings.cache.threshold, 0.9F);
@@ -128,7 +128,7 @@ TEST(Config, names_the_variable_that_holds_a_bad_value) {
 
 TEST(Config, expands_variables_and_names_missing_ones) {
   const std::string text = "models: [{name: m, upstream: {base_url: 'http://${HOST}:${PORT:-80}/v1'}}]";
-  EXPECT_EQ(parse(text, {{"HOST", "up"}}).settings.models.at(0).upstream->base_url, "http://up:80/v1");
+  EXPECT_EQ(parse(text, {{"HOST", "up"}}).settings.models.at(0).upstreams.at(0).base_url, "http://up:80/v1");
   EXPECT_THAT(messages(parse(text)), testing::Contains(HasSubstr("environment variable HOST is not set")));
 }
 

@@ -48,6 +48,12 @@ TEST(JsonText, finds_top_level_fields_and_their_raw_bytes) {
   EXPECT_EQ(fields[2].value, "-1.50e3");
   EXPECT_EQ(fields[3].value, R"("q\"}")");
   EXPECT_EQ(fields[4].value, "null");
+  const auto slashes = top_level_fields(R"({"a":"\\","b":"\\\"","\"c":"\\\\","d":1})");
+  ASSERT_EQ(slashes.size(), 4U);
+  EXPECT_EQ(slashes[0].value, R"("\\")");
+  EXPECT_EQ(slashes[1].value, R"("\\\"")");
+  EXPECT_EQ(slashes[2].key, R"(\"c)");
+  EXPECT_EQ(slashes[3].value, "1");
   EXPECT_TRUE(top_level_fields("{}").empty());
 }
 

@@ -1,7 +1,8 @@
 #include "gateway/upstream_answer.hpp"
 
 #include "gateway/sse_parser.hpp"
-#include "gateway/upstream_connection.hpp"
+#include "gateway/upstream_fault.hpp"
+#include "gateway/upstream_url.hpp"
 
 #include <gtest/gtest.h>
 
@@ -61,21 +62,33 @@ TEST(Completion, that_is_none_is_a_bad_gateway) {
   }
 }
 
-TEST(UpstreamError, never_shows_the_gateways_credentials_as_the_callers) {
-  EXPECT_EQ(upstream_error(401, "", 0).status, 502);
-  EXPECT_EQ(upstream_error(401, "", 0).code, "upstream_auth");
-  EXPECT_EQ(upstream_error(403, "", 0).code, "upstream_auth");
+TEST(UpstreamFault, never_shows_the_gateways_credentials_as_the_callers) {
+  EXPECT_EQ(refused_with(401, "", 0).error.status, 502);
+  EXPECT_EQ(refused_with(401, "", 0).error.code, "upstream_auth");
+  EXPECT_EQ(refused_with(403, "", 0).error.code, "upstream_auth");
 }
 
-TEST(UpstreamError, passes_limits_and_failures_with_their_advice) {
-  const ApiError limit = upstream_error(429, R"({"error":{"message":"slow down","code":"rl"}})", 7);
+TEST(UpstreamFault, passes_limits_and_failures_with_their_advice) {
+  const ApiError limit = refused_with(429, R"({"error":{"message":"slow down","code":"rl"}})", 7).error;
   EXPECT_EQ(limit.status, 429);
   EXPECT_EQ(limit.message, "slow down");
   EXPECT_EQ(limit.retry_after_seconds, 7);
-  EXPECT_EQ(upstream_error(503, "<html>", 0).status, 503);
-  EXPECT_EQ(upstream_unreachable(true, "").status, 504);
-  EXPECT_EQ(upstream_unreachable(false, "refused").status, 502);
-  EXPECT_EQ(upstream_error(302, "", 0).status, 502);
+  EXPECT_EQ(refused_with(503, "<html>", 0).error.status, 503);
+  EXPECT_EQ(too_slow("answer").error.status, 504);
+  EXPECT_EQ(unreachable("refused").error.status, 502);
+}
+
+TEST(UpstreamFault, follows_no_redirect_and_passes_no_status_that_is_none) {
+  for (const int status : {302, 204, 101, 600, 999}) EXPECT_EQ(refused_with(status, "", 0).error.status, 502) << status;
+}
+
+TEST(UpstreamFault, cuts_what_an_upstream_says_to_a_size_that_fits_a_log_and_between_characters) {
+  std::string words;
+  while (words.size() < 20'000) words += "é";
+  const ApiError error =
+      refused_with(500, R"({"error":{"message":"x)" + words + R"(","code":")" + words + R"("}})", 0).error;
+  EXPECT_EQ(error.message.size(), 8191U);
+  EXPECT_EQ(error.code.size(), 128U);
 }
 
 TEST(StreamAssembler, puts_chunks_together) {

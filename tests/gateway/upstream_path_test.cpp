@@ -32,7 +32,7 @@ std::unique_ptr<Backend> backend_for(const std::string& base_url, std::chrono::m
   settings.model = "theirs";
   settings.timeout = timeout;
   std::string error;
-  auto backend = UpstreamBackend::make("upstream", settings, error);
+  auto backend = UpstreamBackend::make({"upstream", std::nullopt, {settings}, {}}, {}, error);
   EXPECT_TRUE(backend) << error;
   return backend;
 }
@@ -168,7 +168,7 @@ TEST(UpstreamPath, maps_the_faults_of_the_contract) {
   expect_fault(PlayedUpstream::plain(R"({"choices":[{"mes)"), 502, "upstream_bad_answer");
   expect_fault("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"choices\"", 502, "upstream_bad_answer");
   expect_fault("", 502, "upstream_unreachable");
-  expect_fault("garbage\r\n\r\n", 502, "upstream_unreachable");
+  expect_fault("garbage\r\n\r\n", 502, "upstream_bad_answer");
 }
 
 TEST(UpstreamPath, passes_a_limit_with_its_advice) {
