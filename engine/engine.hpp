@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/error.hpp"
+#include "engine/tool_use.hpp"
 #include "rag/prompt.hpp"
 
 #include <chrono>
@@ -49,6 +50,7 @@ struct OutputFormat {
 struct GenerateRequest {
   rag::Prompt prompt;
   OutputFormat format;
+  ToolUse tools;
   int max_tokens = 0;  // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;
@@ -62,7 +64,7 @@ struct TokenLogprob {
   std::vector<std::pair<std::string, float>> top;  // best first
 };
 
-enum class FinishReason { stop, length };
+enum class FinishReason { stop, length, tool_calls };
 
 struct GenerateSummary {
   FinishReason finish = FinishReason::stop;
@@ -86,6 +88,8 @@ class GenerateListener {
   // New text (whole UTF-8 characters; may be empty when only logprobs came) and the logprobs of its tokens if asked
   // for.
   virtual void delta(std::string text, std::vector<TokenLogprob> logprobs) = 0;
+  // A piece of a call, if the request has tools in play. The text of calls is no `delta`.
+  virtual void tool_call(ToolCallDelta /*piece*/) {}
   virtual void finished(const GenerateSummary& summary) = 0;
   virtual void failed(const Error& error) = 0;
 };

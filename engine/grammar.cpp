@@ -86,7 +86,7 @@ std::uint16_t GrammarBuilder::height_of(const GrammarNode& node) const {
   return least;
 }
 
-std::shared_ptr<const Grammar> GrammarBuilder::finish() {
+std::shared_ptr<const Grammar> GrammarBuilder::finish(Rule root) {
   // Heights only fall, and each is that of a real text at any time: where this stops early, a rule merely looks higher.
   bool changed = true;
   for (int round = 0; changed && round < 2 * Grammar::kMaxHeight; ++round) {
@@ -97,7 +97,8 @@ std::shared_ptr<const Grammar> GrammarBuilder::finish() {
       grammar_.nodes_[i].height = height;
     }
   }
-  if (grammar_.starts_.empty() || grammar_.nodes_[grammar_.start(0)].height > Grammar::kMaxHeight) return nullptr;
+  if (grammar_.nodes_[grammar_.start(root)].height > Grammar::kMaxHeight) return nullptr;
+  grammar_.root_ = root;
   return std::make_shared<const Grammar>(std::move(grammar_));
 }
 

@@ -39,7 +39,7 @@ struct GrammarNode {
   std::uint16_t height = kNever;
 };
 
-// Immutable; any thread. Rule 0 is the whole answer.
+// Immutable; any thread.
 class Grammar {
  public:
   // Deeper answers are not made: bounds the memory of a stack, and what a client's parser must stand.
@@ -48,12 +48,15 @@ class Grammar {
   const GrammarNode& node(std::uint32_t index) const { return nodes_[index]; }
   // Where a rule begins.
   std::uint32_t start(std::uint32_t rule) const { return starts_[rule]; }
+  // The rule of the whole answer.
+  std::uint32_t root() const { return root_; }
   std::size_t nodes() const { return nodes_.size(); }
 
  private:
   friend class GrammarBuilder;
   std::vector<GrammarNode> nodes_;
   std::vector<std::uint32_t> starts_;
+  std::uint32_t root_ = 0;
 };
 
 // Writes rules node by node. A node continues with one thing only; later calls add to `go` and to edges.
@@ -88,8 +91,8 @@ class GrammarBuilder {
   std::size_t nodes() const { return grammar_.nodes_.size(); }
   std::size_t rules() const { return grammar_.starts_.size(); }
 
-  // Works out the heights. Nothing if rule 0 has no finite text.
-  std::shared_ptr<const Grammar> finish();
+  // Works out the heights. Nothing if `root` has no text of allowed height.
+  std::shared_ptr<const Grammar> finish(Rule root);
 
  private:
   GrammarNode& at(Node node) { return grammar_.nodes_[node]; }

@@ -31,7 +31,7 @@ std::size_t GrammarStates::SetHash::operator()(const std::vector<PlaceId>& set) 
 GrammarStates::GrammarStates(std::shared_ptr<const Grammar> grammar)
     : grammar_(std::move(grammar)), places_(1), depths_(1, 0), stamps_(1, 0), states_(1) {
   begin_closure();
-  reach({grammar_->start(0), 0, kBottom});
+  reach({grammar_->start(grammar_->root()), 0, kBottom});
   start_ = end_closure();
 }
 

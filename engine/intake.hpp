@@ -34,7 +34,7 @@ class PromptReader {
 
  private:
   Result<void> check(const GenerateRequest& request) const;
-  Result<std::string> render(const rag::Prompt& prompt) const;
+  Result<std::string> render(const GenerateRequest& request) const;
   std::vector<DocumentMark> find_documents(const std::string& text, std::span<const TokenId> tokens,
                                            const rag::DocumentSet& documents) const;
 

@@ -202,11 +202,26 @@ std::optional<FinishReason> LlmEngine::sample(Sequence& sequence, std::span<cons
   if (files_.tokenizer->ends_generation(sampled.token)) return FinishReason::stop;
   if (sequence.matcher) sequence.matcher->accept(files_.tokenizer->bytes(sampled.token));
   TextStream::Delta delta = sequence.text->push(sampled);
-  if (!delta.empty()) sequence.listener->delta(std::move(delta.text), std::move(delta.logprobs));
+  tell(sequence, std::move(delta));
   if (sequence.text->stopped()) return FinishReason::stop;
   if (sequence.matcher && sequence.matcher->complete()) return FinishReason::stop;
   if (sequence.generated() >= sequence.max_tokens) return FinishReason::length;
   return std::nullopt;
+}
+
+void LlmEngine::tell(Sequence& sequence, TextStream::Delta delta) {
+  if (delta.empty()) return;
+  if (!sequence.calls) return sequence.listener->delta(std::move(delta.text), std::move(delta.logprobs));
+  ToolCallReader::Piece piece = sequence.calls->push(delta.text);
+  // Calls have no logprobs.
+  if (sequence.calls->calls() > 0) delta.logprobs.clear();
+  tell(sequence, std::move(piece), std::move(delta.logprobs));
+}
+
+void LlmEngine::tell(Sequence& sequence, ToolCallReader::Piece piece, std::vector<TokenLogprob> logprobs) {
+  if (!piece.content.empty() || !logprobs.empty())
+    sequence.listener->delta(std::move(piece.content), std::move(logprobs));
+  for (ToolCallDelta& call : piece.calls) sequence.listener->tool_call(std::move(call));
 }
 
 const TokenMask* LlmEngine::allowed(Sequence& sequence) const {
@@ -221,11 +236,13 @@ const TokenMask* LlmEngine::allowed(Sequence& sequence) const {
 }
 
 void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
-  TextStream::Delta rest = sequence.text->finish();
-  if (!rest.empty()) sequence.listener->delta(std::move(rest.text), std::move(rest.logprobs));
+  tell(sequence, sequence.text->finish());
+  if (sequence.calls) tell(sequence, sequence.calls->finish(), {});
   const auto now = Sequence::Clock::now();
   GenerateSummary summary;
   summary.finish = sequence.text->stopped() ? FinishReason::stop : reason;
+  const bool called = sequence.calls && sequence.calls->calls() > 0 && !sequence.calls->forced();
+  if (called && summary.finish == FinishReason::stop) summary.finish = FinishReason::tool_calls;
   summary.prompt_tokens = sequence.prompt_tokens;
   summary.reused_tokens = sequence.reused;
   summary.computed_tokens = sequence.prompt_tokens - sequence.reused;

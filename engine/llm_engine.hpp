@@ -51,6 +51,9 @@ class LlmEngine final : public Engine {
   std::optional<FinishReason> sample(Sequence& sequence, std::span<const float> logits, const TokenMask* mask);
   // The tokens that may come next; null: all.
   const TokenMask* allowed(Sequence& sequence) const;
+  // Passes on to the listener what a sequence said, calls apart from text.
+  static void tell(Sequence& sequence, TextStream::Delta delta);
+  static void tell(Sequence& sequence, ToolCallReader::Piece piece, std::vector<TokenLogprob> logprobs);
   void finish(Sequence& sequence, FinishReason reason);
   void publish();
   int retry_after() const;

@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include <fmt/core.h>
+
 namespace kvasir::engine {
 namespace {
 
@@ -17,43 +19,76 @@ Error refuse(std::string message) {
   return {ErrorCode::bad_request, std::move(message), "response_format", 0};
 }
 
-Result<std::shared_ptr<const Grammar>> grammar_of(const Json& schema) {
-  GrammarBuilder builder;
-  WorkBudget budget(kMaxWork);
-  SchemaRules rules(builder, budget);
-  const auto rule = rules.add(schema);
+Error refuse_tools(std::string message) {
+  return {ErrorCode::bad_request, std::move(message), "tools", 0};
+}
+
+Result<Json> schema_of(const OutputFormat& format) {
+  if (format.kind == OutputFormat::Kind::json_object) return parse_json(R"({"type": "object"})");
+  if (format.schema.size() > kMaxSchemaBytes) return refuse("Invalid schema: it is larger than 512 KiB.");
+  auto parsed = parse_json(format.schema);
+  if (!parsed) return refuse("Invalid schema: it " + parsed.error().message + ".");
+  return parsed;
+}
+
+Result<GrammarBuilder::Rule> add_schema(GrammarBuilder& builder, WorkBudget& budget, const Json& schema) {
+  auto rule = SchemaRules(builder, budget).add(schema);
   if (!rule) return refuse("Invalid schema: " + rule.error().message + ".");
-  auto grammar = builder.finish();
-  if (!grammar) return refuse("Invalid schema: no JSON value of up to 64 levels can fit it.");
-  return grammar;
+  return rule;
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const Grammar>> json_object_grammar() {
-  return grammar_of(Json{{"type", "object"}});
+Result<std::shared_ptr<const Grammar>> format_grammar(const OutputFormat& format) {
+  const auto schema = schema_of(format);
+  if (!schema) return schema.error();
+  GrammarBuilder builder;
+  WorkBudget budget(kMaxWork);
+  const auto rule = add_schema(builder, budget, *schema);
+  if (!rule) return rule.error();
+  auto grammar = builder.finish(*rule);
+  if (!grammar) return refuse("Invalid schema: no JSON value of up to 64 levels can fit it.");
+  return grammar;
 }
 
-Result<std::shared_ptr<const Grammar>> json_schema_grammar(std::string_view schema) {
-  if (schema.size() > kMaxSchemaBytes) return refuse("Invalid schema: it is larger than 512 KiB.");
-  const auto parsed = parse_json(schema);
-  if (!parsed) return refuse("Invalid schema: it " + parsed.error().message + ".");
-  return grammar_of(*parsed);
+Result<std::shared_ptr<const Grammar>> tool_grammar(const OutputFormat& format, const ToolUse& tools, ToolForm form) {
+  GrammarBuilder builder;
+  WorkBudget budget(kMaxWork);
+  Result<GrammarBuilder::Rule> text = GrammarBuilder::Rule{0};
+  if (format.kind == OutputFormat::Kind::text) {
+    text = add_free_text(builder, form);
+  } else {
+    const auto schema = schema_of(format);
+    if (!schema) return schema.error();
+    text = add_schema(builder, budget, *schema);
+  }
+  if (!text) return text.error();
+  std::size_t bytes = 0;
+  for (const Tool& tool : tools.tools) bytes += tool.parameters.size();
+  if (bytes > kMaxSchemaBytes) return refuse_tools("The schemas of the functions are larger than 512 KiB.");
+  const auto rule = add_tool_rules(builder, budget, tools, form, *text);
+  if (!rule) return rule.error();
+  auto grammar = builder.finish(*rule);
+  if (!grammar) return refuse_tools("No call of up to 64 levels can fit the schemas of the functions.");
+  return grammar;
 }
 
 OutputConstraints::OutputConstraints(const Tokenizer& tokenizer)
     : trie_(std::make_shared<const TokenTrie>(tokenizer)) {}
 
-Result<std::shared_ptr<TokenConstraint>> OutputConstraints::of(const OutputFormat& format) {
-  switch (format.kind) {
-    case OutputFormat::Kind::text:
-      break;
-    case OutputFormat::Kind::json_object:
-      return find_or_make("object", json_object_grammar);
-    case OutputFormat::Kind::json_schema:
-      return find_or_make("schema " + format.schema, [&] { return json_schema_grammar(format.schema); });
+Result<std::shared_ptr<TokenConstraint>> OutputConstraints::of(const OutputFormat& format, const ToolUse& tools,
+                                                               ToolForm form) {
+  const bool text = format.kind == OutputFormat::Kind::text;
+  const std::string key = fmt::format("{} {}", static_cast<int>(format.kind), format.schema);
+  if (!tools.in_play()) {
+    if (text) return std::shared_ptr<TokenConstraint>();
+    return find_or_make(key, [&] { return format_grammar(format); });
   }
-  return std::shared_ptr<TokenConstraint>();
+  std::string tools_key = fmt::format("tools {} {} {} {}", static_cast<int>(form), static_cast<int>(tools.choice),
+                                      tools.parallel, tools.name);
+  for (const Tool& tool : tools.tools)
+    tools_key += fmt::format(" {}:{}{}:{}", tool.name.size(), tool.name, tool.parameters.size(), tool.parameters);
+  return find_or_make(tools_key + key, [&] { return tool_grammar(format, tools, form); });
 }
 
 Result<std::shared_ptr<TokenConstraint>> OutputConstraints::find_or_make(std::string key, const Compile& compile) {
@@ -63,8 +98,7 @@ Result<std::shared_ptr<TokenConstraint>> OutputConstraints::find_or_make(std::st
     entries_.splice(entries_.begin(), entries_, entry);
     return entry->constraint;
   }
-  if (!trie_->spells_json())
-    return refuse("This model's vocabulary cannot spell JSON, so it keeps no format.");
+  if (!trie_->spells_json()) return refuse("This model's vocabulary cannot spell JSON, so it keeps no format.");
   auto grammar = compile();
   if (!grammar) return grammar.error();
   const std::size_t nodes = (*grammar)->nodes();

@@ -4,6 +4,7 @@
 #include "engine/engine.hpp"
 #include "engine/error.hpp"
 #include "engine/token_masks.hpp"
+#include "engine/tool_calls.hpp"
 
 #include <cstddef>
 #include <functional>
@@ -20,8 +21,8 @@ class OutputConstraints {
  public:
   explicit OutputConstraints(const Tokenizer& tokenizer);
 
-  // Null for text. Error: bad_request; the message names the keyword and its place in the schema.
-  Result<std::shared_ptr<TokenConstraint>> of(const OutputFormat& format);
+  // Null for text without calls. Error: bad_request; the message names the keyword and its place in the schema.
+  Result<std::shared_ptr<TokenConstraint>> of(const OutputFormat& format, const ToolUse& tools, ToolForm form);
 
  private:
   using Compile = std::function<Result<std::shared_ptr<const Grammar>>()>;
@@ -39,7 +40,7 @@ class OutputConstraints {
 };
 
 // The grammars themselves, for any vocabulary.
-Result<std::shared_ptr<const Grammar>> json_object_grammar();
-Result<std::shared_ptr<const Grammar>> json_schema_grammar(std::string_view schema);
+Result<std::shared_ptr<const Grammar>> format_grammar(const OutputFormat& format);
+Result<std::shared_ptr<const Grammar>> tool_grammar(const OutputFormat& format, const ToolUse& tools, ToolForm form);
 
 }  // namespace kvasir::engine

@@ -7,6 +7,7 @@
 #include "engine/sampler.hpp"
 #include "engine/text_stream.hpp"
 #include "engine/token_masks.hpp"
+#include "engine/tool_calls.hpp"
 #include "kernels/kernels.hpp"
 
 #include <chrono>
@@ -31,6 +32,7 @@ struct Sequence {
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;
+  std::optional<ToolCallReader> calls;          // nothing: the answer is text
   std::shared_ptr<TokenConstraint> constraint;  // null: any token may come
   std::optional<TokenMatcher> matcher;          // made by the engine's thread, to which the masks belong
 

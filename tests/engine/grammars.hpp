@@ -13,14 +13,14 @@
 namespace kvasir::engine {
 
 inline std::shared_ptr<const Grammar> schema_grammar(std::string_view schema) {
-  auto grammar = json_schema_grammar(schema);
+  auto grammar = format_grammar({OutputFormat::Kind::json_schema, std::string(schema)});
   if (!grammar) throw std::runtime_error(grammar.error().message);
   return *grammar;
 }
 
 // The refusal of a schema; empty if it is taken.
 inline std::string refusal(std::string_view schema) {
-  const auto grammar = json_schema_grammar(schema);
+  const auto grammar = format_grammar({OutputFormat::Kind::json_schema, std::string(schema)});
   return grammar ? "" : grammar.error().message;
 }
 

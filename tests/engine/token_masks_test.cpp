@@ -107,7 +107,7 @@ TEST_F(TokenMasksOfSmolLM2, SurviveAMoveToFreshMasksInMidAnswer) {
 TEST_F(TokenMasksOfSmolLM2, MakeRandomAnswersThatAreWhole) {
   std::mt19937 random(7);
   const auto person = constraint(kPerson);
-  const auto object = std::make_shared<TokenConstraint>(*json_object_grammar(), trie_);
+  const auto object = std::make_shared<TokenConstraint>(*format_grammar({OutputFormat::Kind::json_object, ""}), trie_);
   for (int i = 0; i < 40; ++i) {
     const std::string text = random_answer(*tokenizer_, i % 2 == 0 ? person : object, random, 60, 600);
     if (text.empty()) continue;
