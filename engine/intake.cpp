@@ -24,9 +24,9 @@ Error too_long(int context, const std::string& tokens) {
 
 }  // namespace
 
-PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, int context,
-                           const kernels::Kernels& kernels)
-    : tokenizer_(tokenizer), chat_(chat), context_(context), kernels_(kernels) {
+PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints,
+                           int context, const kernels::Kernels& kernels)
+    : tokenizer_(tokenizer), chat_(chat), constraints_(constraints), context_(context), kernels_(kernels) {
   for (TokenId token = 0; token < tokenizer.size(); ++token)
     longest_token_ = std::max({longest_token_, tokenizer.bytes(token).size(), tokenizer.piece(token).size()});
 }
@@ -51,10 +51,13 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
   return {};
 }
 
-Result<std::string> PromptReader::render(const rag::Prompt& prompt) const {
+Result<std::string> PromptReader::render(const GenerateRequest& request) const {
+  const rag::Prompt& prompt = request.prompt;
+  std::span<const Tool> tools;
+  if (request.tools.in_play()) tools = request.tools.tools;
   if (chat_.knows_documents() && !prompt.documents_in_text)
-    return chat_.render(prompt.messages, prompt.documents.in_order(), true);
-  return chat_.render(rag::messages_with_context(prompt), {}, true);
+    return chat_.render(prompt.messages, prompt.documents.in_order(), true, tools);
+  return chat_.render(rag::messages_with_context(prompt), {}, true, tools);
 }
 
 std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, std::span<const TokenId> tokens,
@@ -85,7 +88,9 @@ std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, 
 Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) const {
   GenerateRequest& request = submission.request;
   if (auto checked = check(request); !checked) return checked.error();
-  const auto text = render(request.prompt);
+  auto constraint = constraints_.of(request.format, request.tools, chat_.tool_form());
+  if (!constraint) return constraint.error();
+  const auto text = render(request);
   if (!text) return text.error();
 
   // Tokenising megabytes only to refuse them would hold up everybody behind.
@@ -106,6 +111,8 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   sequence->text =
       std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);
+  if (request.tools.in_play()) sequence->calls.emplace(request.tools, chat_.tool_form());
+  if (*constraint) sequence->constraint = std::move(*constraint);
   sequence->submitted = submission.submitted;
   sequence->listener = std::move(submission.listener);
   return sequence;
