@@ -15,16 +15,19 @@ void Histogram::observe(double value) {
 
 void Histogram::append(std::string& out, std::string_view name, std::string_view labels) const {
   const std::string base(name);
-  std::string prefix = labels.empty() ? "{" : std::string(labels.substr(0, labels.size() - 1)) + ",";
+  const std::string prefix = labels.empty() ? "{" : std::string(labels.substr(0, labels.size() - 1)) + ",";
   std::uint64_t total = 0;
   for (std::size_t i = 0; i <= bounds_.size(); ++i) {
     total += counts_[i].load(std::memory_order_relaxed);
-    std::string bound = "+Inf";
+    std::string bucket = prefix;
+    bucket += "le=\"";
     if (i < bounds_.size()) {
-      bound.clear();
-      append_number(bound, bounds_[i]);
+      append_number(bucket, bounds_[i]);
+    } else {
+      bucket += "+Inf";
     }
-    append_sample(out, base + "_bucket", prefix + "le=\"" + bound + "\"}", total);
+    bucket += "\"}";
+    append_sample(out, base + "_bucket", bucket, total);
   }
   append_sample(out, base + "_sum", labels, sum_.load(std::memory_order_relaxed));
   append_sample(out, base + "_count", labels, total);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 namespace kvasir::gateway {
@@ -32,9 +33,7 @@ struct Price {
   PicoUsd cached_input = 0;
   PicoUsd output = 0;
 
-  static constexpr PicoUsd per_token(double usd_per_million) {
-    return static_cast<PicoUsd>(usd_per_million * 1e6 + 0.5);
-  }
+  static PicoUsd per_token(double usd_per_million) { return std::llround(usd_per_million * 1e6); }
   bool free() const { return input == 0 && cached_input == 0 && output == 0; }
   // Rounded up: many small answers are not free.
   NanoUsd cost(const TokenUsage& usage) const {
