@@ -3,6 +3,7 @@
 #include "engine/tokenizer_utf8.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <optional>
 #include <string>

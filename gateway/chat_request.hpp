@@ -1,6 +1,7 @@
 // A chat completion request as plain values: checked, and nothing behind this sees JSON.
 #pragma once
 
+#include "engine/engine.hpp"
 #include "rag/prompt.hpp"
 
 #include <algorithm>
@@ -41,8 +42,12 @@ struct ChatRequest {
   std::vector<std::string> cache_tags;
   bool user_scope = false;  // cache_scope: "user"
 
-  // JSON with sorted keys, empty if absent. `tools` holds whatever calls functions; `extra` fields that are not ours
-  // but may change an upstream's answer, and the messages themselves when they are more than text.
+  // What response_format asks of a model in process.
+  engine::OutputFormat format;
+
+  // JSON with sorted keys, empty if absent; in `response_format` the caller's order stands: answers follow it. `tools`
+  // holds whatever calls functions; `extra` fields that are not ours but may change an upstream's answer, and the
+  // messages themselves when they are more than text.
   std::string tools;
   std::string response_format;
   std::string extra;

@@ -72,6 +72,7 @@ std::optional<ApiError> EngineBackend::check(const ChatRequest& request) const {
 void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Executor) {
   engine::GenerateRequest generate;
   generate.prompt = std::move(call.prompt);
+  generate.format = call.request->format;
   generate.max_tokens = call.request->max_tokens;
   generate.stop = call.request->stop;
   generate.sampling = sampling_of(*call.request);

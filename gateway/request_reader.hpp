@@ -47,6 +47,7 @@ class RequestReader {
   bool cache_scope(std::string_view name, Json value);
   bool tools(std::string_view name, Json value);
   bool response_format(std::string_view name, Json value);
+  bool json_schema(Json format);
   bool changes_answer(std::string_view name, Json value);
   bool engine_cannot(std::string_view name, Json value);
   bool strategy(std::string_view name, Json value);
