@@ -64,6 +64,13 @@ class Gateway:
     def admin_url(self):
         return f"http://127.0.0.1:{self.admin_port}"
 
+    def until_logged(self, text, seconds=20):
+        """The log is written by a thread of its own, a moment after the answer."""
+        end = time.monotonic() + seconds
+        while text not in self.log():
+            assert time.monotonic() < end, f"{text!r} never came into the log:\n{self.log()[-2000:]}"
+            time.sleep(0.02)
+
     def log(self):
         return (self.folder / "log").read_text(errors="replace")
 

@@ -241,4 +241,4 @@ def test_a_name_that_leads_to_this_machine_is_refused_unless_the_yaml_allows_it(
         question(gateway.client(), "inside?")
     assert error.value.status_code == 502 and error.value.code == "upstream_private_address"
     assert not mock.requests
-    assert "private_networks" in gateway.log()
+    gateway.until_logged("private_networks")

@@ -75,7 +75,7 @@ TEST(UpstreamConfig, says_what_is_wrong_and_where) {
                           HasSubstr("k.yaml:5:43: models[0].upstreams[0].weight is '0'"),
                           HasSubstr("k.yaml:6:42: proxy must be of the form"),
                           HasSubstr("k.yaml:7:53: '10.0.0.0/40' is no network"),
-                          HasSubstr("k.yaml:8:53: models[0].upstreams[3].private_networks must be a list"),
+                          HasSubstr("k.yaml:8:53: 'here' is no network"),
                           HasSubstr("k.yaml:9:9: upstream needs base_url"),
                           HasSubstr("model 'both' has upstream and upstreams; give one of them"),
                           HasSubstr("model 'none' needs either engine or upstream")));
