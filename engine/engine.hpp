@@ -91,7 +91,7 @@ class GenerateListener {
   // for.
   virtual void delta(std::string text, std::vector<TokenLogprob> logprobs) = 0;
   // A piece of a call, if the request has tools in play. The text of calls is no `delta`.
-  virtual void tool_call(ToolCallDelta /*piece*/) {}
+  virtual void tool_call(const ToolCallDelta& /*piece*/) {}
   virtual void finished(const GenerateSummary& summary) = 0;
   virtual void failed(const Error& error) = 0;
 };

@@ -25,9 +25,10 @@ std::map<std::string, std::string, std::less<>> make_formats() {
   const std::string ipv4 = byte + "(?:\\." + byte + "){3}";
   const std::string group = "[0-9A-Fa-f]{1,4}";
   std::string ipv6 = "(?:" + group + ":){7}" + group + "|:(?:(?::" + group + "){1,7}|:)|(?:" + group + ":){1,7}:";
-  for (int before = 1; before <= 6; ++before)
-    ipv6 +=
-        "|(?:" + group + ":){" + std::to_string(before) + "}(?::" + group + "){1," + std::to_string(7 - before) + "}";
+  for (int before = 1; before <= 6; ++before) {
+    ipv6.append("|(?:").append(group).append(":){").append(std::to_string(before)).append("}(?::");
+    ipv6.append(group).append("){1,").append(std::to_string(7 - before)).append("}");
+  }
   const std::string atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}";
   const std::string days = "[0-9]{1,4}D";
   const std::string seconds = "[0-9]{1,4}S";

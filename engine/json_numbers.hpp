@@ -27,6 +27,6 @@ struct NumberLimits {
 
 // Error: bad_request when the limits cannot be checked digit by digit (a multiple that is neither an integer up to
 // 10,000 nor 0.1, 0.01 …), or when nothing lies between them.
-Result<ByteDfa> compile_number(const NumberLimits& limits, WorkBudget& budget);
+Result<ByteDfa> compile_number(const NumberLimits& asked, WorkBudget& budget);
 
 }  // namespace kvasir::engine

@@ -221,7 +221,7 @@ void LlmEngine::tell(Sequence& sequence, TextStream::Delta delta) {
 void LlmEngine::tell(Sequence& sequence, ToolCallReader::Piece piece, std::vector<TokenLogprob> logprobs) {
   if (!piece.content.empty() || !logprobs.empty())
     sequence.listener->delta(std::move(piece.content), std::move(logprobs));
-  for (ToolCallDelta& call : piece.calls) sequence.listener->tool_call(std::move(call));
+  for (const ToolCallDelta& call : piece.calls) sequence.listener->tool_call(call);
 }
 
 const TokenMask* LlmEngine::allowed(Sequence& sequence) const {

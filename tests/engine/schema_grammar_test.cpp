@@ -7,7 +7,6 @@
 namespace kvasir::engine {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 struct Case {

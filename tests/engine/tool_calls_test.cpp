@@ -198,7 +198,7 @@ class Calls final : public GenerateListener {
  public:
   void started(int, int) override {}
   void delta(std::string text, std::vector<TokenLogprob>) override { content += text; }
-  void tool_call(ToolCallDelta piece) override {
+  void tool_call(const ToolCallDelta& piece) override {
     if (!piece.name.empty()) calls.emplace_back(piece.name, "");
     calls.back().second += piece.arguments;
   }
