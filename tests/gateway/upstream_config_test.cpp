@@ -70,15 +70,15 @@ TEST(UpstreamConfig, says_what_is_wrong_and_where) {
       "      - {weight: 1}\n"
       "  - {name: both, upstream: {base_url: 'http://h/v1'}, upstreams: [{base_url: 'http://h/v1'}]}\n"
       "  - {name: none, upstreams: []}\n");
-  EXPECT_THAT(messages(config),
-              ElementsAre(HasSubstr("k.yaml:3:14: models[0].routing is 'random'; expected affinity or weighted"),
-                          HasSubstr("k.yaml:5:43: models[0].upstreams[0].weight is '0'"),
-                          HasSubstr("k.yaml:6:42: proxy must be of the form"),
-                          HasSubstr("k.yaml:7:53: '10.0.0.0/40' is no network"),
-                          HasSubstr("k.yaml:8:53: 'here' is no network"),
-                          HasSubstr("k.yaml:9:9: upstream needs base_url"),
-                          HasSubstr("model 'both' has upstream and upstreams; give one of them"),
-                          HasSubstr("model 'none' needs either engine or upstream")));
+  EXPECT_THAT(
+      messages(config),
+      ElementsAre(HasSubstr("k.yaml:3:14: models[0].routing is 'random'; expected affinity or weighted"),
+                  HasSubstr("k.yaml:5:43: models[0].upstreams[0].weight is '0'"),
+                  HasSubstr("k.yaml:6:42: proxy must be of the form"),
+                  HasSubstr("k.yaml:7:53: '10.0.0.0/40' is no network"), HasSubstr("k.yaml:8:53: 'here' is no network"),
+                  HasSubstr("k.yaml:9:9: upstream needs base_url"),
+                  HasSubstr("model 'both' has upstream and upstreams; give one of them"),
+                  HasSubstr("model 'none' needs either engine or upstream")));
 }
 
 TEST(UpstreamConfig, is_printed_without_secrets_and_reads_back) {
