@@ -34,8 +34,6 @@ void append_cache_metrics(std::string& out, const cache::CacheStats& stats) {
   append_metric(out, "kvasir_cache_invalidated_total", "counter", "Entries removed on demand.", stats.invalidated);
   append_metric(out, "kvasir_cache_removals_owed", "gauge", "Removals that the disk refused and that are tried again.",
                 stats.removals_owed);
-  append_metric(out, "kvasir_cache_removals_owed", "gauge", "Removals that the disk refused and that are tried again.",
-                stats.removals_owed);
   append_metric(out, "kvasir_cache_corrupt_total", "counter", "Entries dropped at start for a bad checksum.",
                 stats.corrupt);
 }

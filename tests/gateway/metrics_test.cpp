@@ -1,6 +1,10 @@
 #include "gateway/metrics.hpp"
 
+#include "gateway/component_metrics.hpp"
 #include "gateway/metrics_text.hpp"
+
+#include <set>
+#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -97,6 +101,23 @@ TEST(Metrics, take_the_time_between_tokens_from_computed_streams) {
   EXPECT_THAT(
       text(metrics),
       HasSubstr("gen_ai_server_time_per_output_token_seconds_bucket{gen_ai_request_model=\"m\",le=\"0.1\"} 1\n"));
+}
+
+// Prometheus refuses the whole page for one name with two heads.
+TEST(Metrics, head_every_name_once) {
+  std::string page = text(Metrics());
+  append_connection_metrics(page, ConnectionCounters());
+  append_cache_metrics(page, cache::CacheStats());
+  append_engine_metrics(page, {});
+  append_gpu_metrics(page);
+  std::set<std::string> heads;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with('#')) {
+      const std::string head = line.substr(0, line.find(' ', line.find(' ', 2) + 1));
+      EXPECT_TRUE(heads.insert(head).second) << "again: " << head;
+    }
+  EXPECT_GT(heads.size(), 60U);
 }
 
 TEST(MetricLabels, escape_what_the_format_does_not_allow) {
