@@ -101,8 +101,15 @@ struct Decision {
   std::string_view reason = "empty";  // "hit", "below_threshold", "empty", "expired", "max_age" …
 };
 
+// Which neighbour may answer.
+struct SemanticPolicy {
+  float threshold = 0.95F;  // cosine; a neighbour below it never answers
+  bool guards = true;
+};
+
 struct LookupLimits {
-  std::optional<std::chrono::seconds> max_age;  // Cache-Control: max-age
+  std::optional<std::chrono::seconds> max_age = {};  // Cache-Control: max-age
+  std::optional<SemanticPolicy> policy = {};         // instead of the one that the cache was opened with
 };
 
 // `documents` and `tags` each select answers; `tenant` and `model` restrict the selection, and alone they select all of

@@ -32,12 +32,13 @@ SemanticTier::Found SemanticTier::choose(const Admission& request, const std::ve
   if (candidates.empty()) return miss;
   miss.similarity = candidates.front().similarity;
   miss.reason = "below_threshold";
+  const SemanticPolicy& policy = request.limits.policy ? *request.limits.policy : policy_;
   std::optional<GuardedQuestion> asked;
   for (const Candidate& candidate : candidates) {
-    if (candidate.similarity < policy_.threshold) break;
+    if (candidate.similarity < policy.threshold) break;
     const Entry& entry = candidate.record->entry;
     std::string_view reason = objection(*candidate.record, request);
-    if (reason.empty() && policy_.guards) {
+    if (reason.empty() && policy.guards) {
       if (!asked) asked.emplace(request.key.question);
       reason = guard_objection(*asked, GuardedQuestion(entry.key.question));
     }

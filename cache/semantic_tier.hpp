@@ -14,11 +14,6 @@
 
 namespace kvasir::cache {
 
-struct SemanticPolicy {
-  float threshold = 0.95F;  // cosine; a neighbour below it never answers
-  bool guards = true;
-};
-
 // Look-ups run side by side. insert() and remove() are called by one thread at a time.
 class SemanticTier {
  public:

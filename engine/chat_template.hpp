@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/error.hpp"
+#include "engine/tool_calls.hpp"
 #include "rag/prompt.hpp"
 
 #include <memory>
@@ -26,11 +27,13 @@ class ChatTemplate {
 
   // True if the template itself reads `documents`.
   bool knows_documents() const;
+  // How the model writes calls. A template that does not show tools itself gets them as text, in the tagged form.
+  ToolForm tool_form() const;
   // The developer's role is rendered as the system's. If the template refuses or ignores system messages, their text
   // goes in front of the first user message.
   // Error: bad_request with the template's own message when it calls raise_exception ("roles must alternate …").
   Result<std::string> render(std::span<const rag::Message> messages, std::span<const rag::Document> documents,
-                             bool add_generation_prompt) const;
+                             bool add_generation_prompt, std::span<const Tool> tools = {}) const;
 
  private:
   struct Impl;

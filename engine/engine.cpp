@@ -38,6 +38,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
   auto chat = chat_template(*file, *files.tokenizer);
   if (!chat) return chat.error();
   files.chat = std::make_unique<ChatTemplate>(std::move(*chat));
+  files.constraints = std::make_unique<OutputConstraints>(*files.tokenizer);
   auto shape = read_shape(*file);
   if (!shape) return shape.error();
   const std::uint64_t per_block = KvStorage::bytes_per_block(shape->layers, shape->attention);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/error.hpp"
+#include "engine/tool_use.hpp"
 #include "rag/prompt.hpp"
 
 #include <chrono>
@@ -26,6 +27,8 @@ struct EngineSettings {
   int max_context = 0;                   // tokens; 0: what the model file says
   int step_tokens = 256;                 // prefill tokens of one step; a quarter while others decode
   int threads = 0;                       // 0: one per core
+
+  bool operator==(const EngineSettings&) const = default;
 };
 
 struct SamplingParams {
@@ -46,9 +49,18 @@ struct RawPrompt {
   bool echo = false;                 // the prompt's text comes first, as a delta of its own
 };
 
+// What the whole answer must be. The tokens that would break it are never sampled.
+struct OutputFormat {
+  enum class Kind { text, json_object, json_schema };
+  Kind kind = Kind::text;
+  std::string schema;  // of json_schema: JSON, in the caller's order of properties
+};
+
 struct GenerateRequest {
   rag::Prompt prompt;
   std::optional<RawPrompt> raw;  // instead of `prompt`
+  OutputFormat format;
+  ToolUse tools;
   int max_tokens = 0;  // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;
@@ -62,7 +74,7 @@ struct TokenLogprob {
   std::vector<std::pair<std::string, float>> top;  // best first
 };
 
-enum class FinishReason { stop, length };
+enum class FinishReason { stop, length, tool_calls };
 
 struct GenerateSummary {
   FinishReason finish = FinishReason::stop;
@@ -73,6 +85,8 @@ struct GenerateSummary {
   std::chrono::microseconds queued{};
   std::chrono::microseconds prefill{};
   std::chrono::microseconds decode{};
+  std::chrono::microseconds masking{};        // of decode: finding the tokens that the format allows
+  std::chrono::microseconds worst_masking{};  // of one token
 };
 
 // Calls come in this order: started, delta*, then exactly one of finished and failed. `failed` may come first.
@@ -84,6 +98,8 @@ class GenerateListener {
   // New text (whole UTF-8 characters; may be empty when only logprobs came) and the logprobs of its tokens if asked
   // for.
   virtual void delta(std::string text, std::vector<TokenLogprob> logprobs) = 0;
+  // A piece of a call, if the request has tools in play. The text of calls is no `delta`.
+  virtual void tool_call(const ToolCallDelta& /*piece*/) {}
   virtual void finished(const GenerateSummary& summary) = 0;
   virtual void failed(const Error& error) = 0;
 };

@@ -25,9 +25,9 @@ Error too_long(int context, const GenerateRequest& request, const std::string& t
 
 }  // namespace
 
-PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, int context,
-                           const kernels::Kernels& kernels)
-    : tokenizer_(tokenizer), chat_(chat), context_(context), kernels_(kernels) {
+PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints,
+                           int context, const kernels::Kernels& kernels)
+    : tokenizer_(tokenizer), chat_(chat), constraints_(constraints), context_(context), kernels_(kernels) {
   for (TokenId token = 0; token < tokenizer.size(); ++token)
     longest_token_ = std::max({longest_token_, tokenizer.bytes(token).size(), tokenizer.piece(token).size()});
 }
@@ -52,10 +52,13 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
   return {};
 }
 
-Result<std::string> PromptReader::render(const rag::Prompt& prompt) const {
+Result<std::string> PromptReader::render(const GenerateRequest& request) const {
+  const rag::Prompt& prompt = request.prompt;
+  std::span<const Tool> tools;
+  if (request.tools.in_play()) tools = request.tools.tools;
   if (chat_.knows_documents() && !prompt.documents_in_text)
-    return chat_.render(prompt.messages, prompt.documents.in_order(), true);
-  return chat_.render(rag::messages_with_context(prompt), {}, true);
+    return chat_.render(prompt.messages, prompt.documents.in_order(), true, tools);
+  return chat_.render(rag::messages_with_context(prompt), {}, true, tools);
 }
 
 std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, std::span<const TokenId> tokens,
@@ -99,7 +102,7 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& reque
   if (request.raw) {
     text = request.raw->text;
   } else {
-    auto rendered = render(request.prompt);
+    auto rendered = render(request);
     if (!rendered) return rendered.error();
     text = std::move(*rendered);
   }
@@ -116,6 +119,8 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& reque
 Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) const {
   GenerateRequest& request = submission.request;
   if (auto checked = check(request); !checked) return checked.error();
+  auto constraint = constraints_.of(request.format, request.tools, chat_.tool_form());
+  if (!constraint) return constraint.error();
   std::string text;
   auto tokens = tokenize(request, text);
   if (!tokens) return tokens.error();
@@ -134,6 +139,8 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   sequence->text =
       std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);
+  if (request.tools.in_play()) sequence->calls.emplace(request.tools, chat_.tool_form());
+  if (*constraint) sequence->constraint = std::move(*constraint);
   sequence->submitted = submission.submitted;
   sequence->listener = std::move(submission.listener);
   return sequence;

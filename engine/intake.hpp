@@ -4,6 +4,7 @@
 
 #include "engine/chat_template.hpp"
 #include "engine/engine.hpp"
+#include "engine/output_constraints.hpp"
 #include "engine/sequence.hpp"
 #include "engine/tokenizer.hpp"
 #include "kernels/kernels.hpp"
@@ -24,15 +25,16 @@ struct Submission {
   Sequence::Clock::time_point submitted;
 };
 
-// Renders and tokenises; pure. Errors: bad_request, context_length.
+// Renders, tokenises, compiles formats. Errors: bad_request, context_length.
 class PromptReader {
  public:
-  PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, int context, const kernels::Kernels& kernels);
+  PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints, int context,
+               const kernels::Kernels& kernels);
   Result<std::unique_ptr<Sequence>> read(Submission submission) const;
 
  private:
   Result<void> check(const GenerateRequest& request) const;
-  Result<std::string> render(const rag::Prompt& prompt) const;
+  Result<std::string> render(const GenerateRequest& request) const;
   // The prompt's tokens; `text` becomes what they say.
   Result<std::vector<TokenId>> tokenize(const GenerateRequest& request, std::string& text) const;
   std::vector<DocumentMark> find_documents(const std::string& text, std::span<const TokenId> tokens,
@@ -40,6 +42,7 @@ class PromptReader {
 
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;
+  OutputConstraints& constraints_;
   int context_;
   const kernels::Kernels& kernels_;
   std::size_t longest_token_ = 1;  // bytes

@@ -35,7 +35,7 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       threads_(thread_count(settings.threads)),
       runner_(*files_.model, storage_, threads_, kernels_),
       context_(std::min(files_.model->shape().context, blocks * kernels::kKvBlock)),
-      reader_(*files_.tokenizer, *files_.chat, context_, kernels_) {
+      reader_(*files_.tokenizer, *files_.chat, *files_.constraints, context_, kernels_) {
   warm_up();
   publish();
   thread_ = std::thread([this] { work(); });
@@ -174,7 +174,11 @@ void LlmEngine::step() {
     scheduler_.computed(parts[i]);
     if (!segments[i].wants_logits) continue;
     Sequence& sequence = *parts[i].sequence;
-    if (const auto reason = sample(sequence, logits.first(vocabulary)))
+    if (const TokenMask* mask = allowed(sequence); mask != nullptr && mask->empty()) {
+      scheduler_.remove(sequence.id)
+          ->listener->failed({ErrorCode::bad_request, "This model's vocabulary cannot spell what the schema asks for.",
+                              "response_format", 0});
+    } else if (const auto reason = sample(sequence, logits.first(vocabulary), mask))
       done.emplace_back(scheduler_.remove(sequence.id), *reason);
     logits = logits.subspan(vocabulary);
   }
@@ -183,7 +187,8 @@ void LlmEngine::step() {
   for (const auto& [sequence, reason] : done) finish(*sequence, reason);
 }
 
-std::optional<FinishReason> LlmEngine::sample(Sequence& sequence, std::span<const float> logits) {
+std::optional<FinishReason> LlmEngine::sample(Sequence& sequence, std::span<const float> logits,
+                                              const TokenMask* mask) {
   if (!sequence.started) {
     sequence.started = true;
     sequence.prefilled = Sequence::Clock::now();
@@ -192,23 +197,53 @@ std::optional<FinishReason> LlmEngine::sample(Sequence& sequence, std::span<cons
     sequence.listener->started(sequence.prompt_tokens, sequence.reused);
     if (!sequence.echo.empty()) sequence.listener->delta(std::move(sequence.echo), {});
   }
-  const SampledToken sampled = sequence.sampler->sample(logits, sequence.output());
+  const SampledToken sampled = sequence.sampler->sample(logits, sequence.output(), mask);
   ++counters_.generated_tokens;
   sequence.tokens.push_back(sampled.token);
   if (files_.tokenizer->ends_generation(sampled.token)) return FinishReason::stop;
+  if (sequence.matcher) sequence.matcher->accept(files_.tokenizer->bytes(sampled.token));
   TextStream::Delta delta = sequence.text->push(sampled);
-  if (!delta.empty()) sequence.listener->delta(std::move(delta.text), std::move(delta.logprobs));
+  tell(sequence, std::move(delta));
   if (sequence.text->stopped()) return FinishReason::stop;
+  if (sequence.matcher && sequence.matcher->complete()) return FinishReason::stop;
   if (sequence.generated() >= sequence.max_tokens) return FinishReason::length;
   return std::nullopt;
 }
 
+void LlmEngine::tell(Sequence& sequence, TextStream::Delta delta) {
+  if (delta.empty()) return;
+  if (!sequence.calls) return sequence.listener->delta(std::move(delta.text), std::move(delta.logprobs));
+  ToolCallReader::Piece piece = sequence.calls->push(delta.text);
+  // Calls have no logprobs.
+  if (sequence.calls->calls() > 0) delta.logprobs.clear();
+  tell(sequence, std::move(piece), std::move(delta.logprobs));
+}
+
+void LlmEngine::tell(Sequence& sequence, ToolCallReader::Piece piece, std::vector<TokenLogprob> logprobs) {
+  if (!piece.content.empty() || !logprobs.empty())
+    sequence.listener->delta(std::move(piece.content), std::move(logprobs));
+  for (const ToolCallDelta& call : piece.calls) sequence.listener->tool_call(call);
+}
+
+const TokenMask* LlmEngine::allowed(Sequence& sequence) const {
+  if (!sequence.constraint) return nullptr;
+  const auto started = Sequence::Clock::now();
+  if (!sequence.matcher) sequence.matcher.emplace(sequence.constraint);
+  const TokenMask& mask = sequence.matcher->allowed();
+  const auto took = Sequence::Clock::now() - started;
+  sequence.masking += took;
+  sequence.worst_masking = std::max(sequence.worst_masking, took);
+  return &mask;
+}
+
 void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
-  TextStream::Delta rest = sequence.text->finish();
-  if (!rest.empty()) sequence.listener->delta(std::move(rest.text), std::move(rest.logprobs));
+  tell(sequence, sequence.text->finish());
+  if (sequence.calls) tell(sequence, sequence.calls->finish(), {});
   const auto now = Sequence::Clock::now();
   GenerateSummary summary;
   summary.finish = sequence.text->stopped() ? FinishReason::stop : reason;
+  const bool called = sequence.calls && sequence.calls->calls() > 0 && !sequence.calls->forced();
+  if (called && summary.finish == FinishReason::stop) summary.finish = FinishReason::tool_calls;
   summary.prompt_tokens = sequence.prompt_tokens;
   summary.reused_tokens = sequence.reused;
   summary.computed_tokens = sequence.prompt_tokens - sequence.reused;
@@ -216,6 +251,8 @@ void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
   summary.queued = between(sequence.submitted, sequence.admitted);
   summary.prefill = between(sequence.admitted, sequence.prefilled);
   summary.decode = between(sequence.prefilled, now);
+  summary.masking = std::chrono::duration_cast<std::chrono::microseconds>(sequence.masking);
+  summary.worst_masking = std::chrono::duration_cast<std::chrono::microseconds>(sequence.worst_masking);
   const double seconds = std::chrono::duration<double>(now - sequence.admitted).count();
   seconds_per_request_ = 0.9 * seconds_per_request_ + 0.1 * seconds;
   sequence.listener->finished(summary);

@@ -24,6 +24,7 @@ struct LoadedFiles {
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat;
+  std::unique_ptr<OutputConstraints> constraints;
 };
 
 class LlmEngine final : public Engine {
@@ -47,7 +48,12 @@ class LlmEngine final : public Engine {
   void drop(RequestId id);
   void step();
   // Samples the next token and tells the listener; a reason when the answer is complete.
-  std::optional<FinishReason> sample(Sequence& sequence, std::span<const float> logits);
+  std::optional<FinishReason> sample(Sequence& sequence, std::span<const float> logits, const TokenMask* mask);
+  // The tokens that may come next; null: all.
+  const TokenMask* allowed(Sequence& sequence) const;
+  // Passes on to the listener what a sequence said, calls apart from text.
+  static void tell(Sequence& sequence, TextStream::Delta delta);
+  static void tell(Sequence& sequence, ToolCallReader::Piece piece, std::vector<TokenLogprob> logprobs);
   void finish(Sequence& sequence, FinishReason reason);
   void publish();
   int retry_after() const;

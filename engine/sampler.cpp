@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <unordered_map>
 
@@ -24,6 +25,15 @@ std::uint64_t fresh_seed() {
 // The best value, the lowest id among equals.
 TokenId best_of(std::span<const float> values) {
   return static_cast<TokenId>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+TokenId best_of(std::span<const float> values, const TokenMask& allowed) {
+  TokenId best = -1;
+  allowed.for_each([&](TokenId token) {
+    const auto value = [&](TokenId id) { return values[static_cast<std::size_t>(id)]; };
+    if (best < 0 || value(token) > value(best)) best = token;
+  });
+  return best;
 }
 
 std::vector<std::pair<TokenId, float>> best_of(std::span<const float> values, std::size_t count) {
@@ -52,15 +62,17 @@ double log_sum_exp(std::span<const float> logits, float top) {
 Sampler::Sampler(const SamplingParams& params, const kernels::Kernels& kernels)
     : params_(params), kernels_(kernels), seed_(params.seed ? mix(*params.seed) : fresh_seed()) {}
 
-SampledToken Sampler::sample(std::span<const float> logits, std::span<const TokenId> generated) {
+SampledToken Sampler::sample(std::span<const float> logits, std::span<const TokenId> generated,
+                             const TokenMask* allowed) {
   SampledToken result;
   const bool adjusted = !params_.logit_bias.empty() || params_.frequency_penalty != 0 || params_.presence_penalty != 0;
   if (greedy() && !adjusted) {
-    result.token = best_of(logits);
+    result.token = allowed != nullptr ? best_of(logits, *allowed) : best_of(logits);
   } else {
     work_.assign(logits.begin(), logits.end());
     adjust(generated);
-    result.token = greedy() ? best_of(work_) : draw(generated.size());
+    if (allowed != nullptr) keep(*allowed);
+    result.token = greedy() ? best_of(work_) : draw(generated.size(), allowed);
   }
   if (params_.top_logprobs < 0) return result;
 
@@ -81,12 +93,26 @@ void Sampler::adjust(std::span<const TokenId> generated) {
         static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
 }
 
-TokenId Sampler::draw(std::uint64_t index) {
+void Sampler::keep(const TokenMask& allowed) {
+  kept_.assign(work_.size(), -std::numeric_limits<float>::infinity());
+  allowed.for_each(
+      [&](TokenId token) { kept_[static_cast<std::size_t>(token)] = work_[static_cast<std::size_t>(token)]; });
+  work_.swap(kept_);
+}
+
+TokenId Sampler::draw(std::uint64_t index, const TokenMask* allowed) {
   // Relative to the best one, so that a low temperature cannot overflow.
   const float best = work_[static_cast<std::size_t>(best_of(work_))];
   const float inverse = 1.0F / params_.temperature;
   for (float& z : work_) z = (z - best) * inverse;
   kernels_.softmax(work_.data(), static_cast<int>(work_.size()));
+  if (allowed != nullptr) {
+    // The kernel's exp() of minus infinity is small, but not nothing.
+    kept_.assign(work_.size(), 0.0F);
+    allowed->for_each(
+        [&](TokenId token) { kept_[static_cast<std::size_t>(token)] = work_[static_cast<std::size_t>(token)]; });
+    work_.swap(kept_);
+  }
   const float u = static_cast<float>(mix(seed_ ^ mix(index)) >> 40) * 0x1p-24F;
   if (params_.top_p < 1 || params_.top_k > 0) return draw_from_nucleus(u);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/engine.hpp"
+#include "engine/token_masks.hpp"
 #include "engine/tokenizer.hpp"
 #include "kernels/kernels.hpp"
 
@@ -25,20 +26,24 @@ class Sampler {
  public:
   Sampler(const SamplingParams& params, const kernels::Kernels& kernels);
 
-  // `logits`: one row of the vocabulary. `generated`: the tokens sampled so far.
-  SampledToken sample(std::span<const float> logits, std::span<const TokenId> generated);
+  // `logits`: one row of the vocabulary. `generated`: the tokens sampled so far. `allowed`: no other token is sampled,
+  // if not null; not empty. Logprobs are those of the whole vocabulary in any case.
+  SampledToken sample(std::span<const float> logits, std::span<const TokenId> generated, const TokenMask* allowed);
 
  private:
   // Below this the best token has all the mass that float can tell.
   bool greedy() const { return params_.temperature < 1e-4F; }
   void adjust(std::span<const TokenId> generated);
-  TokenId draw(std::uint64_t index);
+  // Leaves of work_ what is allowed.
+  void keep(const TokenMask& allowed);
+  TokenId draw(std::uint64_t index, const TokenMask* allowed);
   TokenId draw_from_nucleus(float u);
 
   SamplingParams params_;
   const kernels::Kernels& kernels_;
   std::uint64_t seed_;
   std::vector<float> work_;
+  std::vector<float> kept_;
   std::vector<std::pair<float, TokenId>> nucleus_;
 };
 

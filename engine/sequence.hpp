@@ -6,10 +6,13 @@
 #include "engine/prefix_tree.hpp"
 #include "engine/sampler.hpp"
 #include "engine/text_stream.hpp"
+#include "engine/token_masks.hpp"
+#include "engine/tool_calls.hpp"
 #include "kernels/kernels.hpp"
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,7 +32,10 @@ struct Sequence {
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;
-  std::string echo;  // of the prompt, to be said before the first token
+  std::string echo;                             // of the prompt, to be said before the first token
+  std::optional<ToolCallReader> calls;          // nothing: the answer is text
+  std::shared_ptr<TokenConstraint> constraint;  // null: any token may come
+  std::optional<TokenMatcher> matcher;          // made by the engine's thread, to which the masks belong
 
   int computed = 0;  // tokens whose KV is in `blocks`
   int recorded = 0;  // blocks that the tree knows
@@ -42,6 +48,8 @@ struct Sequence {
   Clock::time_point submitted;
   Clock::time_point admitted;
   Clock::time_point prefilled;
+  Clock::duration masking{};
+  Clock::duration worst_masking{};
 
   int size() const { return static_cast<int>(tokens.size()); }
   int generated() const { return size() - prompt_tokens; }

@@ -1,6 +1,7 @@
 #include "gateway/admin_handler.hpp"
 
-#include "gateway/json_text.hpp"
+#include "gateway/component_metrics.hpp"
+#include "gateway/config.hpp"
 
 #include <charconv>
 
@@ -110,8 +111,14 @@ void AdminHandler::stop() {
   worker_.reset();
 }
 
-// A web page that a browser on this machine shows must not reach the admin API, whatever names it gives this machine.
+// With a key of its own the admin API asks for nothing else. Without one, a web page that a browser on this machine
+// shows must not reach it, whatever names it gives this machine.
 std::optional<HttpResponse> AdminHandler::refuse_early(const HttpRequest& head) {
+  const SnapshotPtr snapshot = services_.live->get();
+  if (const std::string& digest = snapshot->settings.admin_sha256; !digest.empty()) {
+    const bool known = KeyDigest(digest).same(KeyDigest::of(bearer_token(head.authorization)));
+    return known ? std::nullopt : std::optional(error_response(ApiError::invalid_api_key()));
+  }
   const auto address = ListenAddress::parse(
       head.host.ends_with(']') || head.host.find(':') == std::string::npos ? head.host + ":80" : head.host);
   const bool here = head.host.empty() || (address && address->loopback());
@@ -156,7 +163,9 @@ HttpResponse AdminHandler::answer(const HttpRequest& request) {
   if (path == "/metrics") return metrics();
   if (path == "/admin/cache/stats") return cache_stats();
   if (path == kEntries) return entries(request);
-  if (path == "/admin/config") return {200, config_, "", "application/yaml", false};
+  if (path == "/admin/config") {
+    return {200, print_config(services_.live->get()->settings), "", "application/yaml", false};
+  }
   return front_page();
 }
 
@@ -166,11 +175,15 @@ HttpResponse AdminHandler::metrics() const {
   services_.metrics->append(response.body);
   if (services_.connections != nullptr) append_connection_metrics(response.body, *services_.connections);
   append_cache_metrics(response.body, services_.cache->stats());
-  for (const auto& model : services_.models->all()) {
-    if (const auto stats = model.backend->engine_stats()) append_engine_metrics(response.body, model.name, *stats);
+  const SnapshotPtr snapshot = services_.live->get();
+  EngineStatsByModel engines;
+  for (const auto& model : snapshot->models.all()) {
+    if (const auto stats = model.backend->engine_stats()) engines.emplace_back(model.name, *stats);
   }
+  append_engine_metrics(response.body, engines);
+  append_gpu_metrics(response.body);
   std::vector<ModelUpstreams> upstreams;
-  for (const auto& model : services_.models->all()) {
+  for (const auto& model : snapshot->models.all()) {
     upstreams.push_back({model.name, model.backend->upstream_stats()});
   }
   append_upstream_metrics(response.body, upstreams);
@@ -221,7 +234,8 @@ HttpResponse AdminHandler::invalidate(const HttpRequest& request) {
   const std::uint64_t answers = services_.cache->invalidate(*what);
   std::uint64_t blocks = 0;
   if (!what->documents.empty()) {
-    for (const auto& model : services_.models->all()) blocks += model.backend->invalidate(what->documents);
+    const SnapshotPtr snapshot = services_.live->get();
+    for (const auto& model : snapshot->models.all()) blocks += model.backend->invalidate(what->documents);
   }
   return json_response({{"answers", answers}, {"kv_blocks", blocks}});
 }
@@ -230,7 +244,8 @@ HttpResponse AdminHandler::front_page() const {
   HttpResponse response;
   response.content_type = kPlain;
   response.body = "Kvasir " KVASIR_VERSION "\n\nmodels:\n";
-  for (const auto& model : services_.models->all()) response.body += "  " + model.name + "\n";
+  const SnapshotPtr snapshot = services_.live->get();
+  for (const auto& model : snapshot->models.all()) response.body += "  " + model.name + "\n";
   response.body +=
       "\nGET    /metrics\nGET    /admin/config\nGET    /admin/cache/stats\nGET    "
       "/admin/cache/entries?offset=0&limit=50\n"

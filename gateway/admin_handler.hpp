@@ -13,9 +13,9 @@ namespace kvasir::gateway {
 
 class AdminHandler final : public HttpHandler {
  public:
-  // `config`: the effective configuration, secrets masked. `drain` asks the process to finish what runs and to end.
-  AdminHandler(const Services& services, std::string config, std::function<void()> drain)
-      : services_(services), config_(std::move(config)), drain_(std::move(drain)), worker_(std::in_place, 1) {}
+  // `drain` asks the process to finish what runs and to end.
+  AdminHandler(const Services& services, std::function<void()> drain)
+      : services_(services), drain_(std::move(drain)), worker_(std::in_place, 1) {}
   // Finishes what runs; what waits is dropped, coroutines included: call it while their I/O threads' contexts live.
   void stop();
 
@@ -32,7 +32,6 @@ class AdminHandler final : public HttpHandler {
   HttpResponse front_page() const;
 
   Services services_;
-  std::string config_;
   std::function<void()> drain_;
   std::optional<asio::thread_pool> worker_;  // invalidation waits for the store and the engine
 };

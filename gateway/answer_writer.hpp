@@ -28,12 +28,12 @@ class AnswerWriter {
   virtual Task<void> complete(const ShownAnswer& /*answer*/) { co_return; }
   virtual void body(std::string& out, const ShownAnswer& answer) = 0;
 
-  // A stream is begin, delta*, and end or fail. An answer that is there as a whole has no deltas.
+  // A stream is begin, delta*, and end or fail. An answer that is there as a whole has no deltas. What fail() appends
+  // stands before the error's own event.
   virtual void begin(std::string& /*out*/) {}
   virtual void delta(std::string& out, const FlightDelta& delta) = 0;
   virtual void end(std::string& out, const ShownAnswer& answer) = 0;
-  // True if the events say by themselves that the stream is over; else the connection must break.
-  virtual bool fail(std::string& out, const ApiError& error) = 0;
+  virtual void fail(std::string& /*out*/, const ApiError& /*error*/) {}
 
   // Names the fields of this endpoint in an error that speaks of a chat's.
   virtual void rename(ApiError& /*error*/) const {}

@@ -59,6 +59,10 @@ ApiError ApiError::draining() {
   return {503, "The server is shutting down.", "server_error", "", "draining", 1};
 }
 
+ApiError ApiError::not_cached() {
+  return {504, "Nothing is cached for this request.", "invalid_request_error", "", "not_cached", 0};
+}
+
 ApiError ApiError::internal() {
   return {500, "The server had an internal error.", "server_error", "", "internal", 0};
 }

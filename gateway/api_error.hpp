@@ -27,6 +27,7 @@ struct ApiError {
   static ApiError invalid_api_key();
   static ApiError rate_limited(std::string message, int retry_after_seconds);
   static ApiError draining();
+  static ApiError not_cached();
   static ApiError internal();
   static ApiError from(const engine::Error& error);
 };

@@ -6,14 +6,18 @@
 #include "gateway/openai_request.hpp"
 #include "gateway/openapi.hpp"
 #include "gateway/pass_on.hpp"
+#include "gateway/token_estimate.hpp"
 
 #include <algorithm>
+
+#include <simdjson.h>
 
 namespace kvasir::gateway {
 namespace {
 
 constexpr std::string_view kModels = "/v1/models";
 constexpr std::string_view kReads = "GET, HEAD, OPTIONS";
+constexpr std::size_t kMaxLoggedPrompt = 64 << 10;
 
 bool allows(std::string_view methods, std::string_view method) {
   while (!methods.empty()) {
@@ -33,6 +37,24 @@ HttpResponse nothing_here() {
   return error_response(ApiError::not_found("There is nothing at this path."));
 }
 
+// A log line is UTF-8; whatever is not is left out, and the end of a long text too.
+std::string loggable(std::string_view body) {
+  const auto inside_character = [&] { return (static_cast<unsigned char>(body.back()) & 0xC0) == 0x80; };
+  if (body.size() > kMaxLoggedPrompt) {
+    body = body.substr(0, kMaxLoggedPrompt);
+    while (!body.empty() && inside_character()) body.remove_suffix(1);
+    body.remove_suffix(std::min<std::size_t>(body.size(), 1));
+  }
+  return simdjson::validate_utf8(body) ? std::string(body) : std::string();
+}
+
+RequestRecord new_record(const HttpRequest& head) {
+  RequestRecord record;
+  record.id = head.id;
+  record.trace = TraceContext::continue_from(head.traceparent);
+  return record;
+}
+
 }  // namespace
 
 struct ApiHandler::Route {
@@ -46,7 +68,7 @@ struct ApiHandler::Route {
 ApiHandler::ApiHandler(const Services& services)
     : services_(services),
       chat_(*services.chat, *services.metrics, services.stream_keepalive),
-      embeddings_(services.embedding_name, *services.embedder, *services.models),
+      embeddings_(services.embedding_name, *services.embedder),
       responses_(chat_, *services.responses),
       cors_(services.cors_origins),
       created_(new_delivery(false).created) {}
@@ -83,29 +105,27 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
     co_await exchange.send(health(request));
     co_return;
   }
-  RequestRecord record;
-  record.id = request.id;
-  if (const Route* route = find_route(request.path)) {
-    co_await serve(*route, exchange, record);
-  } else {
-    HttpResponse response = request.path == kOpenApiPath ? description(request) : nothing_here();
-    record.status = response.status;
-    const bool sent = co_await exchange.send(std::move(response));
-    if (!sent) record.status = 499;
+  if (request.path == kOpenApiPath) {
+    co_await exchange.send(description(request));
+    co_return;
   }
+  const SnapshotPtr snapshot = services_.live->get();
+  RequestRecord record = new_record(request);
+  if (snapshot->settings.server.log_prompts) record.prompt = loggable(request.body);
+  MeteredExchange metered(exchange, record);
+  co_await answer(metered, snapshot, record);
   services_.metrics->record(record);
   services_.log->request(record);
 }
 
 // What needs no key needs no body either.
 std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
-  if (services_.keys->knows(head.authorization)) return std::nullopt;
+  if (services_.live->get()->keys.find(head.authorization) != nullptr) return std::nullopt;
   if (head.method == "OPTIONS") return head.has_body ? std::optional(options(head)) : std::nullopt;
   if (head.path.starts_with("/health/")) return head.has_body ? std::optional(health(head)) : std::nullopt;
   if (head.path == kOpenApiPath) return head.has_body ? std::optional(description(head)) : std::nullopt;
   const ApiError error = ApiError::invalid_api_key();
-  RequestRecord record;
-  record.id = head.id;
+  RequestRecord record = new_record(head);
   record.status = error.status;
   record.error = error.code;
   services_.metrics->record(record);
@@ -113,29 +133,42 @@ std::optional<HttpResponse> ApiHandler::refuse_early(const HttpRequest& head) {
   return error_response(error);
 }
 
-Task<void> ApiHandler::serve(const Route& route, HttpExchange& exchange, RequestRecord& record) {
+Task<void> ApiHandler::answer(MeteredExchange& exchange, const SnapshotPtr& snapshot, RequestRecord& record) {
   const HttpRequest& request = exchange.request();
-  std::optional<HttpResponse> refusal;
-  Caller* caller = nullptr;
-  if (!allows(route.methods, request.method)) {
-    refusal = method_not_allowed(route.methods);
-  } else if (request.method == "POST" && services_.state->draining.load(std::memory_order_relaxed)) {
-    refusal = error_response(ApiError::draining());
-    refusal->close = true;
-  } else if (auto admitted = services_.keys->admit(request.authorization)) {
-    caller = *admitted;
-  } else {
-    refusal = error_response(admitted.error());
-    record.error = admitted.error().code;
-  }
-  if (refusal) {
-    record.status = refusal->status;
-    co_await exchange.send(std::move(*refusal));
+  const ApiKey* key = snapshot->keys.find(request.authorization);
+  if (key == nullptr) {  // a reload took it away since the headers were read
+    const ApiError error = ApiError::invalid_api_key();
+    co_await refuse(exchange, record, error);
     co_return;
   }
-  record.tenant = caller->tenant;
-  record.key_name = caller->name;
-  co_await (this->*route.endpoint)(exchange, *caller, record);
+  Caller caller(snapshot, *key);
+  exchange.belongs_to(caller);
+  record.tenant = caller.tenant();
+  record.key_name = caller.name();
+  const Route* route = find_route(request.path);
+  if (auto refusal = admit(route, request, caller, record)) {
+    co_await respond(exchange, record, std::move(*refusal));
+    co_return;
+  }
+  co_await (this->*route->endpoint)(exchange, caller, record);
+}
+
+// What refuses a request before it is looked into. `route` null: there is nothing at its path.
+std::optional<HttpResponse> ApiHandler::admit(const Route* route, const HttpRequest& request, Caller& caller,
+                                              RequestRecord& record) const {
+  if (route != nullptr && !allows(route->methods, request.method)) return method_not_allowed(route->methods);
+  if (request.method == "POST" && services_.state->draining.load(std::memory_order_relaxed)) {
+    HttpResponse refusal = error_response(ApiError::draining());
+    refusal.close = true;
+    return refusal;
+  }
+  if (const auto refused = caller.take_request()) {
+    record.error = refused->code;
+    record.refused_by = caller.refused_by();
+    return error_response(*refused);
+  }
+  if (route == nullptr) return nothing_here();
+  return std::nullopt;
 }
 
 Task<void> ApiHandler::chat(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
@@ -149,13 +182,12 @@ Task<void> ApiHandler::completions(HttpExchange& exchange, Caller& caller, Reque
     co_return;
   }
   auto request = std::make_shared<ChatRequest>(std::move(*parsed));
-  const auto* model = services_.models->find(request->model);
-  if (auto* upstream = model == nullptr ? nullptr : model->backend->upstream()) {
-    record.model = model->name;
-    PassOn passed{"/completions", std::move(request->body), request->raw_prompts[0].text, request->stream, ""};
-    append_header(passed.headers, "x-kvasir-cache", to_string(CacheTier::bypass));
-    append_header(passed.headers, "x-kvasir-cache-reason", "endpoint");
-    co_await pass_on(*upstream, std::move(passed), exchange, caller, record);
+  const auto* model = caller.find_model(request->model);
+  if (model != nullptr && model->backend->upstream() != nullptr) {
+    const TokenUsage most = most_tokens(*request);
+    PassOn passed{"/completions", std::move(request->body), request->raw_prompts[0].text, request->stream, most,
+                  "endpoint"};
+    co_await pass_on(*model, std::move(passed), exchange, caller, record);
     co_return;
   }
   CompletionWriter writer(request);
@@ -170,12 +202,10 @@ Task<void> ApiHandler::responses(HttpExchange& exchange, Caller& caller, Request
   return responses_.handle(exchange, caller, record);
 }
 
-Task<void> ApiHandler::models(HttpExchange& exchange, Caller&, RequestRecord& record) {
+Task<void> ApiHandler::models(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
   const std::string_view path = exchange.request().path;
-  HttpResponse response = path == kModels ? list_models() : model(path.substr(kModels.size() + 1));
-  record.status = response.status;
-  const bool sent = co_await exchange.send(std::move(response));
-  if (!sent) record.status = 499;
+  return respond(exchange, record,
+                 path == kModels ? list_models(caller) : model(path.substr(kModels.size() + 1), caller));
 }
 
 // Plain, and as the preflight of a web page (WHATWG Fetch, section 3.2.2).
@@ -197,23 +227,25 @@ HttpResponse ApiHandler::health(const HttpRequest& request) const {
   return {200, R"({"status":"ready"})", "", "application/json", false};
 }
 
-HttpResponse ApiHandler::list_models() const {
+// Models that the key may not use do not exist for it.
+HttpResponse ApiHandler::list_models(const Caller& caller) const {
   HttpResponse response;
   response.body = R"({"object":"list","data":[)";
   const auto append = [&](std::string_view name) {
+    if (!caller.may_use(name)) return;
     if (response.body.back() != '[') response.body += ',';
     append_model(response.body, name);
   };
-  for (const auto& known : services_.models->all()) append(known.name);
+  for (const auto& known : caller.snapshot()->models.all()) append(known.name);
   if (!embeddings_.name().empty()) append(embeddings_.name());
   response.body += "]}";
   return response;
 }
 
-HttpResponse ApiHandler::model(std::string_view name) const {
-  const auto* known = name.empty() ? nullptr : services_.models->find(name);
-  const bool embeds = !name.empty() && name == embeddings_.name();
-  if (known == nullptr && !embeds) return error_response(ApiError::model_not_found(std::string(name)));
+HttpResponse ApiHandler::model(std::string_view name, const Caller& caller) const {
+  const bool embeds = name == embeddings_.name() && caller.may_use(name);
+  const bool known = !name.empty() && (embeds || caller.find_model(name) != nullptr);
+  if (!known) return error_response(ApiError::model_not_found(std::string(name)));
   HttpResponse response;
   append_model(response.body, name);
   return response;

@@ -5,20 +5,19 @@
 #include "gateway/cors.hpp"
 #include "gateway/embeddings_endpoint.hpp"
 #include "gateway/http_connection.hpp"
-#include "gateway/key_ring.hpp"
+#include "gateway/metered_exchange.hpp"
 #include "gateway/metrics.hpp"
-#include "gateway/model_table.hpp"
 #include "gateway/request_log.hpp"
 #include "gateway/responses_endpoint.hpp"
 #include "gateway/server_state.hpp"
+#include "gateway/snapshot.hpp"
 
 namespace kvasir::gateway {
 
 // What handlers share. All must outlive them.
 struct Services {
   ServerState* state = nullptr;
-  KeyRing* keys = nullptr;
-  ModelTable* models = nullptr;
+  LiveSnapshot* live = nullptr;
   ChatService* chat = nullptr;
   cache::ResponseCache* cache = nullptr;
   Metrics* metrics = nullptr;
@@ -43,7 +42,9 @@ class ApiHandler final : public HttpHandler {
   struct Route;
   static const Route* find_route(std::string_view path);
 
-  Task<void> serve(const Route& route, HttpExchange& exchange, RequestRecord& record);
+  Task<void> answer(MeteredExchange& exchange, const SnapshotPtr& snapshot, RequestRecord& record);
+  std::optional<HttpResponse> admit(const Route* route, const HttpRequest& request, Caller& caller,
+                                    RequestRecord& record) const;
   Task<void> chat(HttpExchange& exchange, Caller& caller, RequestRecord& record);
   Task<void> completions(HttpExchange& exchange, Caller& caller, RequestRecord& record);
   Task<void> embeddings(HttpExchange& exchange, Caller& caller, RequestRecord& record);
@@ -52,8 +53,8 @@ class ApiHandler final : public HttpHandler {
   HttpResponse options(const HttpRequest& request) const;
   static std::string_view methods_of(std::string_view path);
   HttpResponse health(const HttpRequest& request) const;
-  HttpResponse list_models() const;
-  HttpResponse model(std::string_view name) const;
+  HttpResponse list_models(const Caller& caller) const;
+  HttpResponse model(std::string_view name, const Caller& caller) const;
   void append_model(std::string& out, std::string_view name) const;
 
   Services services_;

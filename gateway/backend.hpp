@@ -19,7 +19,9 @@ struct BackendCall {
   rag::Prompt prompt;
   std::string tenant;
   std::string request_id;
-  std::string traceparent{};  // W3C trace context; may be empty
+  std::string traceparent = {};  // W3C Trace Context, of the call's own span: goes along as it is; empty: none
+  // Holds the backend while the call is worked on, whatever a reload removes meanwhile.
+  std::shared_ptr<const void> keep_alive = {};
 };
 
 class UpstreamBackend;
@@ -30,6 +32,8 @@ class Backend {
   virtual ~Backend() = default;
   // What this backend cannot honour in a request.
   virtual std::optional<ApiError> check(const ChatRequest& request) const = 0;
+  // Where it computes, for the log: "engine", or the upstream's host and port.
+  virtual std::string place() const = 0;
   // Computes and tells `flight`: started, deltas, then finish or fail. Returns at once. `executor` belongs to the I/O
   // thread of the call; work that needs a thread's sockets runs there.
   virtual void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) = 0;
@@ -42,7 +46,7 @@ class Backend {
   virtual UpstreamBackend* upstream() { return nullptr; }
   // One for each of those servers.
   virtual std::vector<UpstreamStats> upstream_stats() const { return {}; }
-  // Before the I/O threads go: gives up what lives on them.
+  // When nothing is called any more, before the I/O threads and the cache go: gives up what needs them.
   virtual void close() {}
 };
 

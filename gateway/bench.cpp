@@ -15,7 +15,8 @@ namespace {
 constexpr const char* kUsage =
     "usage: kvasir bench --smoke\n"
     "       kvasir bench kernels [--smoke]\n"
-    "       kvasir bench engine --model FILE.gguf [--prompt N] [--generate N] [--runs N] [--threads N] [--smoke]\n";
+    "       kvasir bench engine --model FILE.gguf [--prompt N] [--generate N] [--runs N] [--threads N] [--structured] "
+    "[--smoke]\n";
 
 // Every lane once, with little work: shows that they run.
 int smoke() {

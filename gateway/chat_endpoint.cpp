@@ -3,6 +3,7 @@
 #include "gateway/chat_writer.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/openai_request.hpp"
+#include "gateway/token_estimate.hpp"
 
 #include <cmath>
 
@@ -11,7 +12,6 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::size_t kBytesPerToken = 4;  // of a request whose tokens nobody has counted
 // An answer's end waits for its entry to be durable, but not for ever: a disk that hangs must not hang clients.
 constexpr auto kStorePatience = std::chrono::seconds(2);
 // The headers have named an entry that is to survive; without it this is not the answer that they announced.
@@ -50,7 +50,6 @@ struct ChatEndpoint::Turn {
   ChatOutcome outcome;
 
   std::size_t pieces = 0;  // deltas seen: about a token each
-  bool charged = false;
 
   void first_byte() {
     if (record->first_byte.count() == 0) record->first_byte = elapsed();
@@ -81,11 +80,15 @@ Task<void> ChatEndpoint::answer(HttpExchange& exchange, Caller& caller, RequestR
   turn.request = std::move(request);
   record.model = turn.request->model;
   record.stream = turn.request->stream;
-  ChatCall call{turn.request, CacheDirectives::parse(exchange.request().cache_control), caller.tenant, record.id};
+  ChatCall call{turn.request, CacheDirectives::parse(exchange.request().cache_control), record.id,
+                record.trace.traceparent(), &caller};
   turn.outcome = co_await service_->answer(std::move(call), exchange.executor());
   record.tier = turn.outcome.tier;
   record.reason = turn.outcome.reason;
   record.model = turn.request->model;
+  record.similarity = turn.outcome.similarity;
+  record.known_model = turn.outcome.model != nullptr;
+  if (turn.outcome.client) record.upstream = turn.outcome.model->backend->place();
   if (turn.outcome.error) {
     co_await fail(turn, *turn.outcome.error);
   } else if (turn.outcome.entry) {
@@ -95,10 +98,8 @@ Task<void> ChatEndpoint::answer(HttpExchange& exchange, Caller& caller, RequestR
   } else {
     co_await wait_plain(turn);
   }
-  // Who hangs up early pays for what was worked on until then, as far as it can be known.
-  if (record.status == 499 && !turn.charged) {
-    turn.caller->tokens.charge(static_cast<double>(turn.request->body.size() / kBytesPerToken + turn.pieces));
-  }
+  const TokenUsage estimate{estimated_prompt_tokens(*turn.request), 0, static_cast<int>(turn.pieces)};
+  settle(caller, record, estimate, turn.outcome.model == nullptr ? Price{} : turn.outcome.model->price);
   record.total = turn.elapsed();
 }
 
@@ -115,12 +116,14 @@ Task<void> ChatEndpoint::fail(Turn& turn, ApiError error) {
 void ChatEndpoint::note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine) {
   turn.record->prompt_tokens = answer.prompt_tokens;
   turn.record->completion_tokens = answer.completion_tokens;
-  if (engine != nullptr) turn.record->cached_tokens = engine->reused_tokens;
-  turn.caller->tokens.charge(answer.prompt_tokens + answer.completion_tokens);
-  turn.charged = true;
+  if (!answer.choices.empty()) turn.record->stop_reason = answer.choices[0].finish_reason;
+  if (engine == nullptr) return;
+  turn.record->cached_tokens = engine->reused_tokens;
+  turn.record->queued = engine->queued;
 }
 
-void ChatEndpoint::charge(Turn& turn, const FlightResult& result) {
+void ChatEndpoint::note_result(Turn& turn, const FlightResult& result) {
+  turn.record->cached_tokens = result.cached_tokens;
   note_usage(turn, result.answer, result.engine ? &*result.engine : nullptr);
 }
 
@@ -179,7 +182,7 @@ Task<void> ChatEndpoint::wait_plain(Turn& turn) {
   if (news.kept == Kept::yes) turn.record->entry = turn.outcome.entry_id;
   co_await turn.writer->complete(shown);
   turn.writer->body(response.body, shown);
-  note_usage(turn, result.answer, shown.engine);
+  note_result(turn, result);
   turn.first_byte();
   turn.record->status = 200;
   const bool sent = co_await turn.exchange->send(std::move(response));
@@ -234,15 +237,11 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
       writer.rename(error);
       turn.record->status = error.status;
       turn.record->error = error.code;
-      const bool ended = writer.fail(out, error);
-      if (broken_promise) charge(turn, client.result());
-      exchange.stop_watching();
+      writer.fail(out, error);
+      out += error_event(error);
+      if (broken_promise) note_result(turn, client.result());
       co_await exchange.write(std::move(out));
-      if (ended) {
-        co_await exchange.end_stream();
-      } else {
-        co_await exchange.abort();
-      }
+      co_await exchange.abort();
       co_return;
     }
     if (news.phase == FlightPhase::settled || given_up) {
@@ -258,7 +257,7 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
   exchange.stop_watching();
   if (given_up) metrics_->store_timed_out();
   if (news.kept == Kept::yes) turn.record->entry = turn.outcome.entry_id;
-  charge(turn, client.result());
+  note_result(turn, client.result());
   const bool ended = co_await exchange.end_stream();
   if (ended) turn.record->status = 200;
 }

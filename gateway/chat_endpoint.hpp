@@ -6,7 +6,6 @@
 #include "gateway/chat_service.hpp"
 #include "gateway/error_response.hpp"
 #include "gateway/http_connection.hpp"
-#include "gateway/key_ring.hpp"
 #include "gateway/metrics.hpp"
 
 namespace kvasir::gateway {
@@ -31,7 +30,7 @@ class ChatEndpoint {
   Task<void> wait_plain(Turn& turn);
   Task<void> wait_stream(Turn& turn);
   Task<void> fail(Turn& turn, ApiError error);
-  void charge(Turn& turn, const FlightResult& result);
+  void note_result(Turn& turn, const FlightResult& result);
   void note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine);
 
   ChatService* service_;

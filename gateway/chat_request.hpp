@@ -29,6 +29,7 @@ struct ChatRequest {
   double presence_penalty = 0.0;
   int top_k = 0;
   int n = 1;
+  int best_of = 0;     // of a legacy completion: choices to compute for a prompt; 0: n
   int max_tokens = 0;  // 0: no limit; max_completion_tokens wins over max_tokens
   std::optional<std::int64_t> seed;
   std::vector<std::string> stop;
@@ -42,8 +43,12 @@ struct ChatRequest {
   std::vector<std::string> cache_tags;
   bool user_scope = false;  // cache_scope: "user"
 
-  // JSON with sorted keys, empty if absent. `tools` holds whatever calls functions; `extra` fields that are not ours
-  // but may change an upstream's answer, and the messages themselves when they are more than text.
+  // What response_format asks of a model in process.
+  engine::OutputFormat format;
+
+  // JSON with sorted keys, empty if absent; in `response_format` the caller's order stands: answers follow it. `tools`
+  // holds whatever calls functions; `extra` fields that are not ours but may change an upstream's answer, and the
+  // messages themselves when they are more than text.
   std::string tools;
   std::string response_format;
   std::string extra;

@@ -1,6 +1,7 @@
 #include "gateway/chat_service.hpp"
 
 #include "gateway/json_text.hpp"
+#include "gateway/token_estimate.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -23,7 +24,7 @@ std::string logit_bias_json(const ChatRequest& request) {
 cache::CacheRequest cache_request(const ChatCall& call, const std::string& model, const rag::Prompt& prompt) {
   const ChatRequest& request = *call.request;
   cache::CacheRequest keyed;
-  keyed.tenant = call.tenant;
+  keyed.tenant = call.caller->tenant();
   if (request.user_scope) keyed.user = request.user;
   keyed.model = model;
   keyed.prompt = &prompt;
@@ -61,10 +62,6 @@ bool holds_context(std::string_view question) {
   return false;
 }
 
-ApiError not_cached() {
-  return {504, "Nothing is cached for this request.", "invalid_request_error", "", "not_cached", 0};
-}
-
 // Cut answers are kept only where the caller asked for the cut; anything unusual is not kept at all.
 bool worth_storing(const FlightResult& result, int max_tokens) {
   if (!result.complete || result.answer.choices.empty()) return false;
@@ -86,6 +83,21 @@ struct ChatService::Lookup {
   std::vector<float> vector;
   std::string entry_id;
   std::uint64_t generation = 0;
+  SnapshotPtr snapshot;
+
+  const cache::CacheSettings& settings() const { return snapshot->settings.cache; }
+  std::chrono::seconds ttl() const { return call.request->cache_ttl.value_or(settings().ttl); }
+  bool kept() const { return ttl().count() > 0; }
+  // Whatever the request asks.
+  std::string_view why_without_cache() const {
+    if (!settings().exact && !settings().semantic) return "disabled";
+    return call.directives.no_store ? "no_store" : "";
+  }
+  cache::LookupLimits limits() const {
+    return {call.directives.max_age, cache::SemanticPolicy{settings().threshold, settings().guards}};
+  }
+  // Asked before anything is computed.
+  std::optional<ApiError> reserve() const { return call.caller->reserve(most_tokens(*call.request), model->price); }
 
   // The exact key leaves out limits that an entry is checked against; a flight must agree on them from the start.
   // Nobody joins a flight from before an invalidation, nor one whose answer has fields that only its own shape can
@@ -120,15 +132,10 @@ std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const M
   auto lookup = std::make_shared<Lookup>();
   lookup->call = std::move(call);
   lookup->model = &model;
+  lookup->snapshot = lookup->call.caller->snapshot();
   ChatRequest& request = *lookup->call.request;
   lookup->prompt = prompt_of(request);
   return lookup;
-}
-
-// Whatever the request asks.
-std::string_view ChatService::why_without_cache(const CacheDirectives& directives) const {
-  if (!settings_.exact && !settings_.semantic) return "disabled";
-  return directives.no_store ? "no_store" : "";
 }
 
 void ChatService::bypass(std::shared_ptr<Lookup> lookup, std::string_view reason, ChatOutcome& outcome,
@@ -136,30 +143,27 @@ void ChatService::bypass(std::shared_ptr<Lookup> lookup, std::string_view reason
   outcome.tier = CacheTier::bypass;
   outcome.reason = reason;
   if (lookup->call.directives.only_if_cached) {
-    outcome.error = not_cached();
+    outcome.error = ApiError::not_cached();
   } else {
     start_alone(std::move(lookup), outcome, executor, false);
   }
 }
 
-bool ChatService::keeps(const Lookup& lookup) const {
-  return lookup.call.request->cache_ttl.value_or(settings_.ttl).count() > 0;
-}
-
 Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   ChatOutcome outcome;
-  const ModelTable::Model* model = models_->find(call.request->model);
+  const ModelTable::Model* model = call.caller->find_model(call.request->model);
   if (model == nullptr) {
     outcome.error = ApiError::model_not_found(call.request->model);
     co_return outcome;
   }
+  outcome.model = model;
   call.request->model = model->name;  // the default model's answers carry its name
   if ((outcome.error = model->backend->check(*call.request))) co_return outcome;
   auto lookup = prepare(std::move(call), *model);
   const CacheDirectives directives = lookup->call.directives;
-  const cache::LookupLimits limits{directives.max_age};
+  const cache::LookupLimits limits = lookup->limits();
 
-  if (const std::string_view reason = why_without_cache(directives); !reason.empty()) {
+  if (const std::string_view reason = lookup->why_without_cache(); !reason.empty()) {
     bypass(std::move(lookup), reason, outcome, executor);
     co_return outcome;
   }
@@ -192,7 +196,7 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   const bool in_context = !raw && holds_context(lookup->key.question);
   if (raw || in_context) lookup->key.semantic = false;
 
-  const bool has_embedder = settings_.semantic && embedder_->available();
+  const bool has_embedder = lookup->settings().semantic && embedder_->available();
   const bool embeds = has_embedder && lookup->key.semantic && embedder_->sees_all(lookup->key.question);
   if (has_embedder && !embeds) {
     if (in_context) {
@@ -211,7 +215,7 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   }
 
   if (directives.only_if_cached) {
-    outcome.error = not_cached();
+    outcome.error = ApiError::not_cached();
   } else if (directives.no_cache) {
     outcome.tier = CacheTier::bypass;
     outcome.reason = "no_cache";
@@ -234,20 +238,23 @@ bool ChatService::serve(cache::Decision decision, CacheTier tier, ChatOutcome& o
 }
 
 void ChatService::join_or_start(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor) {
-  if (keeps(*lookup)) lookup->entry_id = cache_->new_entry_id();
+  if ((outcome.error = lookup->reserve())) return;
+  if (lookup->kept()) lookup->entry_id = cache_->new_entry_id();
   auto place = flights_.join_or_lead(lookup->flight_key(), executor, lookup->entry_id, storing(lookup));
   outcome.client = std::move(place.client);
   outcome.entry_id = place.flight->entry_id();
   if (!place.leads) {
+    lookup->call.caller->release();
     outcome.tier = CacheTier::coalesced;
     outcome.reason = "in_flight";
     return;
   }
   // While the question was embedded, an equal flight may have landed: its answer is stored by now.
   if (!lookup->vector.empty()) {
-    cache::Decision decision = cache_->find_exact(lookup->key, {lookup->call.directives.max_age});
+    cache::Decision decision = cache_->find_exact(lookup->key, lookup->limits());
     const std::string reason = outcome.reason;
     if (serve(std::move(decision), CacheTier::exact, outcome)) {
+      lookup->call.caller->release();
       outcome.client = nullptr;
       FlightResult landed;
       landed.answer = outcome.entry->answer;
@@ -260,7 +267,8 @@ void ChatService::join_or_start(std::shared_ptr<Lookup> lookup, ChatOutcome& out
 }
 
 void ChatService::start_alone(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor, bool store) {
-  if (store && keeps(*lookup)) outcome.entry_id = lookup->entry_id = cache_->new_entry_id();
+  if ((outcome.error = lookup->reserve())) return;
+  if (store && lookup->kept()) outcome.entry_id = lookup->entry_id = cache_->new_entry_id();
   auto on_finished = store ? storing(lookup) : std::function<void(Flight&)>{};
   auto flight = std::make_shared<Flight>(lookup->entry_id, std::move(on_finished), nullptr);
   outcome.client = flight->join(executor);
@@ -269,7 +277,8 @@ void ChatService::start_alone(std::shared_ptr<Lookup> lookup, ChatOutcome& outco
 
 void ChatService::compute(std::shared_ptr<Lookup> lookup, const std::shared_ptr<Flight>& flight,
                           Executor executor) const {
-  BackendCall call{lookup->call.request, std::move(lookup->prompt), lookup->call.tenant, lookup->call.request_id};
+  BackendCall call{lookup->call.request,    std::move(lookup->prompt), lookup->call.caller->tenant(),
+                   lookup->call.request_id, lookup->call.traceparent,  lookup->snapshot};
   lookup->model->backend->start(std::move(call), flight, executor);
 }
 
@@ -277,9 +286,8 @@ std::function<void(Flight&)> ChatService::storing(const std::shared_ptr<Lookup>&
   return [this, lookup](Flight& flight) {
     const ChatRequest& request = *lookup->call.request;
     if (lookup->entry_id.empty() || !worth_storing(flight.result(), request.max_tokens)) return flight.settle(Kept::no);
-    const auto ttl = request.cache_ttl.value_or(settings_.ttl);
-    cache_->store(lookup->entry_id, std::move(lookup->key), flight.result().answer, std::move(lookup->vector), ttl,
-                  request.cache_tags, lookup->generation,
+    cache_->store(lookup->entry_id, std::move(lookup->key), flight.result().answer, std::move(lookup->vector),
+                  lookup->ttl(), request.cache_tags, lookup->generation,
                   [this, generation = lookup->generation, flight = flight.shared_from_this()](bool stored) {
                     // An invalidation meanwhile is no failure: the entry went as it would have gone a moment later.
                     const bool failed = !stored && cache_->generation() == generation;

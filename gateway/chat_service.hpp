@@ -3,10 +3,9 @@
 #pragma once
 
 #include "cache/response_cache.hpp"
+#include "gateway/caller.hpp"
 #include "gateway/chat_request.hpp"
 #include "gateway/in_flight.hpp"
-#include "gateway/metrics.hpp"
-#include "gateway/model_table.hpp"
 #include "gateway/question_embedder.hpp"
 
 #include <memory>
@@ -18,8 +17,9 @@ namespace kvasir::gateway {
 struct ChatCall {
   std::shared_ptr<ChatRequest> request;
   CacheDirectives directives;
-  std::string tenant;
   std::string request_id;
+  std::string traceparent;   // for the backend's call
+  Caller* caller = nullptr;  // who pays; outlives answer()
 };
 
 // Exactly one of `entry`, `client` and `error` is set.
@@ -31,15 +31,14 @@ struct ChatOutcome {
   cache::EntryPtr entry;                 // a hit
   std::unique_ptr<FlightClient> client;  // an answer in the making
   std::optional<ApiError> error;
+  const ModelTable::Model* model = nullptr;  // of the caller's snapshot; null: there is no such model for it
 };
 
 // Any thread; an answer's coroutine stays on the thread of its executor.
 class ChatService {
  public:
   // All must outlive the service.
-  ChatService(const cache::CacheSettings& settings, const ModelTable& models, cache::ResponseCache& cache,
-              QuestionEmbedder& embedder)
-      : settings_(settings), models_(&models), cache_(&cache), embedder_(&embedder) {}
+  ChatService(cache::ResponseCache& cache, QuestionEmbedder& embedder) : cache_(&cache), embedder_(&embedder) {}
 
   Task<ChatOutcome> answer(ChatCall call, Executor executor);
 
@@ -47,17 +46,13 @@ class ChatService {
   struct Lookup;
 
   static std::shared_ptr<Lookup> prepare(ChatCall call, const ModelTable::Model& model);
-  std::string_view why_without_cache(const CacheDirectives& directives) const;
   void bypass(std::shared_ptr<Lookup> lookup, std::string_view reason, ChatOutcome& outcome, Executor executor);
-  bool keeps(const Lookup& lookup) const;
   bool serve(cache::Decision decision, CacheTier tier, ChatOutcome& outcome) const;
   void compute(std::shared_ptr<Lookup> lookup, const std::shared_ptr<Flight>& flight, Executor executor) const;
   void start_alone(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor, bool store);
   void join_or_start(std::shared_ptr<Lookup> lookup, ChatOutcome& outcome, Executor executor);
   std::function<void(Flight&)> storing(const std::shared_ptr<Lookup>& lookup) const;
 
-  cache::CacheSettings settings_;
-  const ModelTable* models_;
   cache::ResponseCache* cache_;
   QuestionEmbedder* embedder_;
   FlightTable flights_;

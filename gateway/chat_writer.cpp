@@ -50,9 +50,4 @@ void ChatWriter::end(std::string& out, const ShownAnswer& shown) {
   out += kStreamEnd;
 }
 
-bool ChatWriter::fail(std::string& out, const ApiError& error) {
-  out.append("data: ").append(error.body()).append("\n\n");
-  return false;
-}
-
 }  // namespace kvasir::gateway

@@ -33,12 +33,11 @@ int report(const Config& config) {
   return 1;
 }
 
-Config config_for_serving(const std::string& path) {
+// The file of whoever names none; empty: there is none.
+std::string file_here() {
   constexpr const char* kHere = "./kvasir.yaml";
   std::error_code ignored;
-  if (!path.empty()) return load_config(path, process_environment());
-  if (std::filesystem::exists(kHere, ignored)) return load_config(kHere, process_environment());
-  return default_config(process_environment());
+  return std::filesystem::exists(kHere, ignored) ? kHere : "";
 }
 
 int serve(const Arguments& arguments) {
@@ -52,11 +51,13 @@ int serve(const Arguments& arguments) {
       return usage_error("serve does not know '" + std::string(arguments[i]) + "'");
     }
   }
-  const Config config = config_for_serving(path);
+  if (path.empty()) path = file_here();
+  const Environment environment = process_environment();
+  const Config config = path.empty() ? default_config(environment) : load_config(path, environment);
   if (!config.errors.empty()) return report(config);
   std::signal(SIGHUP, SIG_IGN);  // a terminal that goes away must not end it while models load
   std::string error;
-  const auto gateway = Gateway::open(config.settings, error);
+  const auto gateway = Gateway::open(config.settings, error, path);
   if (!gateway) {
     std::fprintf(stderr, "kvasir: %s\n", error.c_str());
     return 1;

@@ -96,9 +96,4 @@ void CompletionWriter::end(std::string& out, const ShownAnswer& shown) {
   out += kStreamEnd;
 }
 
-bool CompletionWriter::fail(std::string& out, const ApiError& error) {
-  out.append("data: ").append(error.body()).append("\n\n");
-  return false;
-}
-
 }  // namespace kvasir::gateway

@@ -18,7 +18,6 @@ class CompletionWriter final : public AnswerWriter {
   void body(std::string& out, const ShownAnswer& answer) override;
   void delta(std::string& out, const FlightDelta& delta) override;
   void end(std::string& out, const ShownAnswer& answer) override;
-  bool fail(std::string& out, const ApiError& error) override;
 
  private:
   // Everything before the choices, for an answer of `model`.

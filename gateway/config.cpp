@@ -6,6 +6,7 @@
 #include "gateway/upstream_url.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -41,6 +42,7 @@ void read_server(ConfigSection section, ServerSettings& server) {
   section.read("write_timeout", server.write_timeout);
   section.read("drain_timeout", server.drain_timeout);
   section.read("log_requests", server.log_requests);
+  section.read("log_prompts", server.log_prompts);
   section.read("max_connections", server.max_connections, 1, 1'000'000);
   section.read("max_connections_per_address", server.max_connections_per_address, 0, 1'000'000);
   section.read("stream_keepalive", server.stream_keepalive);
@@ -58,7 +60,9 @@ bool is_sha256(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-void read_keys(ConfigSection auth, std::vector<KeySettings>& keys) {
+constexpr const char* kBadDigest = "sha256 must be 64 lower-case hexadecimal digits: printf %s KEY | sha256sum";
+
+void read_keys(ConfigSection& auth, std::vector<KeySettings>& keys) {
   for (ConfigSection& item : auth.list("keys")) {
     KeySettings key;
     item.read("name", key.name);
@@ -66,13 +70,39 @@ void read_keys(ConfigSection auth, std::vector<KeySettings>& keys) {
     item.read("tenant", key.tenant);
     item.read("requests_per_minute", key.requests_per_minute, 0, 1'000'000'000);
     item.read("tokens_per_minute", key.tokens_per_minute, 0, 1'000'000'000);
+    item.read("models", key.models);
+    double usd_per_day = 0;
+    item.read("budget_usd_per_day", usd_per_day, 0.0, 1e9);
+    key.budget_per_day = std::llround(usd_per_day * static_cast<double>(kNanoPerUsd));
     item.finish();
-    if (!is_sha256(key.sha256)) {
-      item.error(item.mark("sha256"), "sha256 must be 64 lower-case hexadecimal digits: printf %s KEY | sha256sum");
-    }
+    if (!is_sha256(key.sha256)) item.error(item.mark("sha256"), kBadDigest);
+    const bool twice =
+        std::any_of(keys.begin(), keys.end(), [&](const KeySettings& other) { return other.sha256 == key.sha256; });
+    if (twice) item.error(item.mark("sha256"), "this key is given twice");
     keys.push_back(std::move(key));
   }
+}
+
+void read_auth(ConfigSection auth, Settings& settings) {
+  read_keys(auth, settings.keys);
+  ConfigSection admin = auth.section("admin");
+  admin.read("sha256", settings.admin_sha256);
+  if (!settings.admin_sha256.empty() && !is_sha256(settings.admin_sha256)) {
+    admin.error(admin.mark("sha256"), kBadDigest);
+  }
+  admin.finish();
   auth.finish();
+}
+
+Price read_price(ConfigSection section) {
+  double input = 0;
+  double output = 0;
+  section.read("input", input, 0.0, Price::kMaxPerMillion);
+  double cached_input = input;
+  section.read("cached_input", cached_input, 0.0, Price::kMaxPerMillion);
+  section.read("output", output, 0.0, Price::kMaxPerMillion);
+  section.finish();
+  return {Price::per_token(input), Price::per_token(cached_input), Price::per_token(output)};
 }
 
 engine::EngineSettings read_engine(ConfigSection section) {
@@ -145,6 +175,7 @@ void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
     if (item.read_word("routing", {"affinity", "weighted"}, {}) == "weighted") {
       model.routing = UpstreamRouting::weighted;
     }
+    model.price = read_price(item.section("price"));
     item.finish();
     if (model.name.empty()) item.error(item.mark(), "a model needs a name");
     const bool twice =
@@ -207,19 +238,18 @@ void check_whole(const ConfigSection& root, const Settings& settings) {
   if (known_model(settings, settings.embedding_name)) {
     root.error(root.mark("embedding"), "embedding.name '" + settings.embedding_name + "' is that of a model already");
   }
-  if (settings.keys.empty() && !settings.server.listen.loopback()) {
-    root.error(root.mark("server"), "without keys under auth the gateway listens on loopback only, not on " +
-                                        settings.server.listen.text() + "; add a key or listen on 127.0.0.1");
-  }
-  if (!settings.server.admin.loopback()) {
-    root.error(root.mark("server"), "server.admin has no key in this version, so it listens on loopback only, not on " +
-                                        settings.server.admin.text());
+  if (const auto open = open_to_all(settings); !open.empty()) root.error(root.mark("server"), open);
+  for (const KeySettings& key : settings.keys) {
+    for (const std::string& name : key.models) {
+      if (known_model(settings, name) || name == embedding_name(settings)) continue;
+      root.error(root.mark("auth"), "key '" + key.name + "' names the model '" + name + "', which is none");
+    }
   }
 }
 
 void read_root(ConfigSection& root, Settings& settings) {
   read_server(root.section("server"), settings.server);
-  read_keys(root.section("auth"), settings.keys);
+  read_auth(root.section("auth"), settings);
   read_models(root, settings.models);
   root.read("default_model", settings.default_model);
   ConfigSection embedding = root.section("embedding");
@@ -252,13 +282,25 @@ void add_found_models(const std::string& folder, Settings& settings) {
   for (const auto& file : files) {
     engine::EngineSettings engine;
     engine.gguf = file.string();
-    settings.models.push_back({file.stem().string(), std::move(engine), {}, {}});
+    settings.models.push_back({file.stem().string(), std::move(engine), {}, {}, {}});
   }
   if (!settings.models.empty()) settings.default_model = settings.models.front().name;
   settings.embedding_model = find_embedder(folder);
 }
 
 }  // namespace
+
+std::string open_to_all(const Settings& settings) {
+  if (settings.keys.empty() && !settings.server.listen.loopback()) {
+    return "without keys under auth the gateway listens on loopback only, not on " + settings.server.listen.text() +
+           "; add a key or listen on 127.0.0.1";
+  }
+  if (settings.admin_sha256.empty() && !settings.server.admin.loopback()) {
+    return "without auth.admin.sha256 the admin API listens on loopback only, not on " + settings.server.admin.text() +
+           "; add its key or listen on 127.0.0.1";
+  }
+  return "";
+}
 
 std::string ConfigError::text() const {
   if (line == 0) return file.empty() ? message : file + ": " + message;

@@ -33,6 +33,9 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 
 Environment process_environment();
 
+// Whoever listens beyond loopback needs a key: one sentence about who does not, or empty.
+std::string open_to_all(const Settings& settings);
+
 // `file` names the text in errors.
 Config parse_config(std::string_view text, const std::string& file, const Environment& environment);
 Config load_config(const std::string& path, const Environment& environment);

@@ -1,5 +1,6 @@
 #include "gateway/config.hpp"
 #include "gateway/config_values.hpp"
+#include "gateway/json_text.hpp"
 #include "gateway/upstream_url.hpp"
 
 #include <yaml-cpp/yaml.h>
@@ -8,6 +9,12 @@ namespace kvasir::gateway {
 namespace {
 
 constexpr const char* kMasked = "********";
+
+std::string decimal(double number) {
+  std::string text;
+  append_number(text, number);
+  return text;
+}
 
 void print_server(YAML::Emitter& out, const ServerSettings& server) {
   out << YAML::Key << "server" << YAML::Value << YAML::BeginMap;
@@ -31,21 +38,29 @@ void print_server(YAML::Emitter& out, const ServerSettings& server) {
   out << YAML::Key << "stream_keepalive" << YAML::Value << print_duration(server.stream_keepalive);
   out << YAML::Key << "drain_timeout" << YAML::Value << print_duration(server.drain_timeout);
   out << YAML::Key << "log_requests" << YAML::Value << server.log_requests;
+  out << YAML::Key << "log_prompts" << YAML::Value << server.log_prompts;
   out << YAML::EndMap;
 }
 
-void print_keys(YAML::Emitter& out, const std::vector<KeySettings>& keys) {
+void print_auth(YAML::Emitter& out, const Settings& settings) {
   out << YAML::Key << "auth" << YAML::Value << YAML::BeginMap << YAML::Key << "keys" << YAML::Value << YAML::BeginSeq;
-  for (const KeySettings& key : keys) {
+  for (const KeySettings& key : settings.keys) {
     out << YAML::BeginMap;
     out << YAML::Key << "name" << YAML::Value << key.name;
     out << YAML::Key << "sha256" << YAML::Value << kMasked;
     out << YAML::Key << "tenant" << YAML::Value << key.tenant;
     out << YAML::Key << "requests_per_minute" << YAML::Value << key.requests_per_minute;
     out << YAML::Key << "tokens_per_minute" << YAML::Value << key.tokens_per_minute;
+    if (!key.models.empty()) out << YAML::Key << "models" << YAML::Value << YAML::Flow << key.models;
+    out << YAML::Key << "budget_usd_per_day" << YAML::Value << decimal(in_usd(key.budget_per_day));
     out << YAML::EndMap;
   }
-  out << YAML::EndSeq << YAML::EndMap;
+  out << YAML::EndSeq;
+  if (!settings.admin_sha256.empty()) {
+    out << YAML::Key << "admin" << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "sha256" << YAML::Value << kMasked << YAML::EndMap;
+  }
+  out << YAML::EndMap;
 }
 
 void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
@@ -81,6 +96,15 @@ void print_upstream(YAML::Emitter& out, const UpstreamSettings& upstream) {
   out << YAML::EndMap;
 }
 
+void print_price(YAML::Emitter& out, const Price& price) {
+  const auto per_million = [](Price::PicoUsd per_token) { return decimal(static_cast<double>(per_token) * 1e-6); };
+  out << YAML::Key << "price" << YAML::Value << YAML::Flow << YAML::BeginMap;
+  out << YAML::Key << "input" << YAML::Value << per_million(price.input);
+  out << YAML::Key << "cached_input" << YAML::Value << per_million(price.cached_input);
+  out << YAML::Key << "output" << YAML::Value << per_million(price.output);
+  out << YAML::EndMap;
+}
+
 void print_models(YAML::Emitter& out, const std::vector<ModelSettings>& models) {
   out << YAML::Key << "models" << YAML::Value << YAML::BeginSeq;
   for (const ModelSettings& model : models) {
@@ -93,6 +117,7 @@ void print_models(YAML::Emitter& out, const std::vector<ModelSettings>& models) 
       for (const UpstreamSettings& upstream : model.upstreams) print_upstream(out, upstream);
       out << YAML::EndSeq;
     }
+    if (!model.price.free()) print_price(out, model.price);
     out << YAML::EndMap;
   }
   out << YAML::EndSeq;
@@ -123,7 +148,7 @@ std::string print_config(const Settings& settings) {
   out.SetFloatPrecision(6);
   out << YAML::BeginMap;
   print_server(out, settings.server);
-  print_keys(out, settings.keys);
+  print_auth(out, settings);
   print_models(out, settings.models);
   out << YAML::Key << "default_model" << YAML::Value << settings.default_model;
   out << YAML::Key << "embedding" << YAML::Value << YAML::BeginMap;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <sstream>
 
 namespace kvasir::gateway {
 namespace {
@@ -23,7 +22,7 @@ std::string variable_name(std::string path) {
   return "KVASIR_" + path;
 }
 
-std::string shortened(float number) {
+std::string shortened(double number) {
   std::string text = std::to_string(number);
   text.erase(text.find_last_not_of('0') + 1);
   if (text.ends_with('.')) text.pop_back();
@@ -161,6 +160,17 @@ void ConfigSection::read(const std::string& key, float& target, float low, float
   const auto value = scalar(key);
   if (!value) return;
   const auto number = parse_number<float>(value->text);
+  if (number && *number >= low && *number <= high) {
+    target = *number;
+  } else {
+    bad_value(*value, key, "a number from " + shortened(low) + " to " + shortened(high));
+  }
+}
+
+void ConfigSection::read(const std::string& key, double& target, double low, double high) {
+  const auto value = scalar(key);
+  if (!value) return;
+  const auto number = parse_number<double>(value->text);
   if (number && *number >= low && *number <= high) {
     target = *number;
   } else {

@@ -54,6 +54,7 @@ class ConfigSection {
   void read(const std::string& key, ListenAddress& target);
   void read(const std::string& key, int& target, int low, int high);
   void read(const std::string& key, float& target, float low, float high);
+  void read(const std::string& key, double& target, double low, double high);
   void read_bytes(const std::string& key, std::uint64_t& target, std::uint64_t low, std::uint64_t high);
   // One of the words; empty if absent or wrong. A known word that this version does not serve gets its own message.
   std::string read_word(const std::string& key, const std::vector<std::string_view>& allowed,

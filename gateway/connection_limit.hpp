@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include <boost/asio/ip/address.hpp>
 
@@ -13,6 +14,7 @@ namespace kvasir::gateway {
 
 // What /metrics shows of a listener. Any thread.
 struct ConnectionCounters {
+  std::atomic<std::size_t> limit{0};  // of `open`
   std::atomic<std::uint64_t> opened{0};
   std::atomic<std::int64_t> open{0};
   std::atomic<std::uint64_t> refused{0};             // the limit in all
@@ -27,13 +29,17 @@ class ConnectionLimit {
  public:
   // `per_address` 0: no limit.
   ConnectionLimit(std::size_t in_all, std::size_t per_address, ConnectionCounters& counters)
-      : in_all_(in_all), per_address_(per_address), counters_(&counters) {}
+      : in_all_(in_all), per_address_(per_address), counters_(&counters) {
+    counters.limit = in_all;
+  }
 
   // A place, given back when it is destroyed.
   class Place {
    public:
     Place() = default;
-    Place(Place&& other) noexcept : limit_(other.limit_), address_(other.address_) { other.limit_ = nullptr; }
+    Place(Place&& other) noexcept : limit_(other.limit_), address_(std::move(other.address_)) {
+      other.limit_ = nullptr;
+    }
     Place& operator=(Place&&) = delete;
     ~Place() {
       if (limit_ != nullptr) limit_->leave(address_);
@@ -49,10 +55,10 @@ class ConnectionLimit {
   };
 
   // An IPv6 client is known by its network of 64 bits, within which it may choose addresses.
-  Place enter(const boost::asio::ip::address& address);
+  Place enter(const boost::asio::ip::address& from);
 
  private:
-  void leave(const boost::asio::ip::address& address);
+  void leave(const boost::asio::ip::address& network);
 
   const std::size_t in_all_;
   const std::size_t per_address_;

@@ -4,6 +4,7 @@
 #include "gateway/field_reader.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/pass_on.hpp"
+#include "gateway/token_estimate.hpp"
 
 #include <charconv>
 #include <span>
@@ -16,6 +17,8 @@ namespace {
 // One turn on the embedder's thread, so that a question of a chat never waits for a whole batch of documents.
 constexpr std::size_t kTokensPerTurn = 512;
 constexpr std::size_t kTextBytesPerTurn = 256 << 10;
+// Prices are those of models; the embedder is none of them.
+constexpr Price kFree;
 
 void append_floats(std::string& out, std::span<const float> values) {
   out += '[';
@@ -43,84 +46,97 @@ void append_base64(std::string& out, std::span<const float> values) {
 
 struct EmbeddingsEndpoint::Job {
   EmbeddingsRequest request;
-  std::vector<Tokens> inputs;
-  std::vector<float> vectors;  // row after row
+  std::vector<Tokens> inputs{};
+  std::vector<float> vectors{};  // row after row
   int dimension = 0;
   int tokens = 0;
-  std::optional<ApiError> error;
+  std::optional<ApiError> error{};
   bool gone = false;  // the client
 
   bool over() const { return error || gone; }
   void overloaded() { error = ApiError::rate_limited("The embedder is full; try again later.", 1); }
+  std::string answer(std::string_view model) const;
 };
 
-Task<void> EmbeddingsEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
-  const auto begin = std::chrono::steady_clock::now();
-  Job job;
-  if (auto parsed = parse_embeddings_request(exchange.request().body)) {
-    job.request = std::move(*parsed);
-    record.model = job.request.model.empty() ? name_ : job.request.model;
-    job.error = check(job.request);
-  } else {
-    job.error = parsed.error();
+std::string EmbeddingsEndpoint::Job::answer(std::string_view model) const {
+  std::string out = R"({"object":"list","data":[)";
+  const auto width = static_cast<std::size_t>(dimension);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (i > 0) out += ',';
+    out += R"({"object":"embedding","index":)";
+    append_number(out, i);
+    out += R"(,"embedding":)";
+    const auto row = std::span(vectors).subspan(i * width, width);
+    request.base64 ? append_base64(out, row) : append_floats(out, row);
+    out += '}';
   }
-  const auto* model = job.error ? nullptr : models_->find(job.request.model);
-  if (auto* upstream = model == nullptr || serves(job.request) ? nullptr : model->backend->upstream()) {
-    record.model = model->name;
-    // A value with a name: GCC 12 destroys temporaries in a co_await twice.
-    PassOn passed{"/embeddings", std::move(exchange.request().body), "", false, ""};
-    co_await pass_on(*upstream, std::move(passed), exchange, caller, record);
+  out += R"(],"model":)";
+  append_json_string(out, model);
+  out += R"(,"usage":{"prompt_tokens":)";
+  append_number(out, tokens);
+  out += R"(,"total_tokens":)";
+  append_number(out, tokens);
+  return out += "}}";
+}
+
+Task<void> EmbeddingsEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
+  std::string& body = exchange.request().body;
+  auto request = parse_embeddings_request(body);
+  if (!request) {
+    co_await refuse(exchange, record, request.error());
     co_return;
   }
+  const TokenUsage most{estimated_tokens(body.size()), 0, 0};
+  const auto* model = caller.find_model(request->model);
+  if (serves(*request, caller)) {
+    co_await answer(std::move(*request), most, exchange, caller, record);
+  } else if (!request->model.empty() && model != nullptr && model->backend->upstream() != nullptr) {
+    // A value with a name: GCC 12 destroys temporaries in a co_await twice.
+    PassOn passed{"/embeddings", std::move(body), "", false, most};
+    co_await pass_on(*model, std::move(passed), exchange, caller, record);
+  } else {
+    record.model = request->model;
+    record.known_model = !record.model.empty() && model != nullptr;
+    const ApiError error = why_not(*request, model);
+    co_await refuse(exchange, record, error);
+  }
+  if (record.status == 200) record.stop_reason = "stop";  // there is no other end
+}
+
+bool EmbeddingsEndpoint::serves(const EmbeddingsRequest& request, const Caller& caller) const {
+  return !name_.empty() && (request.model.empty() || request.model == name_) && caller.may_use(name_);
+}
+
+ApiError EmbeddingsEndpoint::why_not(const EmbeddingsRequest& request, const ModelTable::Model* model) {
+  if (request.model.empty()) return ApiError::invalid("Missing required parameter: 'model'.", "model");
+  if (model == nullptr) return ApiError::model_not_found(request.model);
+  return ApiError::invalid("The model '" + request.model + "' does not give embeddings.", "model");
+}
+
+Task<void> EmbeddingsEndpoint::answer(EmbeddingsRequest request, TokenUsage most, HttpExchange& exchange,
+                                      Caller& caller, RequestRecord& record) {
+  const auto begin = std::chrono::steady_clock::now();
+  Job job{std::move(request)};
+  record.model = name_;
+  record.known_model = true;
+  record.upstream = "embedder";
+  job.error = caller.reserve(most, kFree);
   exchange.watch([&job] { job.gone = true; });
   if (!job.over()) co_await tokenize(job);
   if (!job.over()) co_await embed(job);
   exchange.stop_watching();
-  caller.tokens.charge(job.over() ? 0 : job.tokens);
   if (job.gone) {
     record.status = 499;
   } else if (job.error) {
     co_await refuse(exchange, record, *job.error);
   } else {
-    HttpResponse response;
-    std::string& out = response.body;
-    out = R"({"object":"list","data":[)";
-    const auto width = static_cast<std::size_t>(job.dimension);
-    for (std::size_t i = 0; i < job.inputs.size(); ++i) {
-      if (i > 0) out += ',';
-      out += R"({"object":"embedding","index":)";
-      append_number(out, i);
-      out += R"(,"embedding":)";
-      const auto row = std::span(job.vectors).subspan(i * width, width);
-      job.request.base64 ? append_base64(out, row) : append_floats(out, row);
-      out += '}';
-    }
-    out += R"(],"model":)";
-    append_json_string(out, name_);
-    out += R"(,"usage":{"prompt_tokens":)";
-    append_number(out, job.tokens);
-    out += R"(,"total_tokens":)";
-    append_number(out, job.tokens);
-    out += "}}";
     record.prompt_tokens = job.tokens;
-    record.status = 200;
-    const bool sent = co_await exchange.send(std::move(response));
-    if (!sent) record.status = 499;
+    HttpResponse response;
+    response.body = job.answer(name_);
+    co_await respond(exchange, record, std::move(response));
   }
+  settle(caller, record, {job.tokens, 0, 0}, kFree);
   record.total = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
-}
-
-bool EmbeddingsEndpoint::serves(const EmbeddingsRequest& request) const {
-  return !name_.empty() && (request.model.empty() || request.model == name_);
-}
-
-std::optional<ApiError> EmbeddingsEndpoint::check(const EmbeddingsRequest& request) const {
-  if (serves(request)) return std::nullopt;
-  if (request.model.empty()) return ApiError::invalid("Missing required parameter: 'model'.", "model");
-  const auto* model = models_->find(request.model);
-  if (model == nullptr) return ApiError::model_not_found(request.model);
-  if (model->backend->upstream() != nullptr) return std::nullopt;
-  return ApiError::invalid("The model '" + request.model + "' does not give embeddings.", "model");
 }
 
 // Texts and ids to the tokens that the model reads; all of them before any is embedded, so that an input that is too

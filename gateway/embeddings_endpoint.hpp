@@ -2,11 +2,9 @@
 // to an upstream.
 #pragma once
 
+#include "gateway/caller.hpp"
 #include "gateway/embeddings_request.hpp"
 #include "gateway/http_connection.hpp"
-#include "gateway/key_ring.hpp"
-#include "gateway/metrics.hpp"
-#include "gateway/model_table.hpp"
 #include "gateway/question_embedder.hpp"
 
 #include <string>
@@ -16,9 +14,8 @@ namespace kvasir::gateway {
 
 class EmbeddingsEndpoint {
  public:
-  // `name`: the embedder's, as clients call it; empty: there is none. What is referred to must outlive the endpoint.
-  EmbeddingsEndpoint(std::string name, QuestionEmbedder& embedder, const ModelTable& models)
-      : name_(std::move(name)), embedder_(&embedder), models_(&models) {}
+  // `name`: the embedder's, as clients call it; empty: there is none. `embedder` must outlive the endpoint.
+  EmbeddingsEndpoint(std::string name, QuestionEmbedder& embedder) : name_(std::move(name)), embedder_(&embedder) {}
 
   // Answers the exchange and fills `record`; `caller` pays for the tokens.
   Task<void> handle(HttpExchange& exchange, Caller& caller, RequestRecord& record);
@@ -29,14 +26,16 @@ class EmbeddingsEndpoint {
   using Tokens = embed::Embedder::Tokens;
   struct Job;
 
-  bool serves(const EmbeddingsRequest& request) const;
-  std::optional<ApiError> check(const EmbeddingsRequest& request) const;
+  // The embedder in this process does.
+  bool serves(const EmbeddingsRequest& request, const Caller& caller) const;
+  static ApiError why_not(const EmbeddingsRequest& request, const ModelTable::Model* model);
+  Task<void> answer(EmbeddingsRequest request, TokenUsage most, HttpExchange& exchange, Caller& caller,
+                    RequestRecord& record);
   Task<void> tokenize(Job& job);
   Task<void> embed(Job& job);
 
   std::string name_;
   QuestionEmbedder* embedder_;
-  const ModelTable* models_;
 };
 
 }  // namespace kvasir::gateway

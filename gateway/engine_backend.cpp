@@ -93,6 +93,8 @@ class Choices {
     total_.queued = std::max(total_.queued, summary.queued);
     total_.prefill = std::max(total_.prefill, summary.prefill);
     total_.decode = std::max(total_.decode, summary.decode);
+    total_.masking = std::max(total_.masking, summary.masking);
+    total_.worst_masking = std::max(total_.worst_masking, summary.worst_masking);
   }
 
   const std::shared_ptr<Flight> flight_;
@@ -160,6 +162,7 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   const auto choices = std::make_shared<Choices>(flight, name_, per_prompt, prompts * per_prompt, *engine_);
   engine::GenerateRequest generate;
   generate.prompt = std::move(call.prompt);
+  generate.format = request.format;
   generate.max_tokens = request.max_tokens;
   generate.stop = request.stop;
   generate.sampling = sampling_of(request);

@@ -12,11 +12,13 @@ class EngineBackend final : public Backend {
       : name_(std::move(name)), engine_(std::move(engine)) {}
 
   std::optional<ApiError> check(const ChatRequest& request) const override;
+  std::string place() const override { return "engine"; }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
   std::uint64_t invalidate(const std::vector<std::string>& document_keys) override {
     return engine_->invalidate(document_keys);
   }
   std::optional<engine::EngineStats> engine_stats() const override { return engine_->stats(); }
+  void close() override { engine_.reset(); }
 
  private:
   std::string name_;

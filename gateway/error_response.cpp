@@ -17,6 +17,16 @@ HttpResponse method_not_allowed(std::string_view allowed) {
   return response;
 }
 
+std::string error_event(const ApiError& error) {
+  return "data: " + error.body() + "\n\n";
+}
+
+Task<void> respond(HttpExchange& exchange, RequestRecord& record, HttpResponse response) {
+  record.status = response.status;
+  const bool sent = co_await exchange.send(std::move(response));
+  if (!sent) record.status = 499;
+}
+
 Task<void> refuse(HttpExchange& exchange, RequestRecord& record, const ApiError& error) {
   record.status = error.status;
   record.error = error.code.empty() ? error.type : error.code;

@@ -3,17 +3,19 @@
 #include "embed/local_embedder.hpp"
 #include "gateway/admin_handler.hpp"
 #include "gateway/api_handler.hpp"
-#include "gateway/config.hpp"
-#include "gateway/engine_backend.hpp"
+#include "gateway/budget.hpp"
+#include "gateway/config_reload.hpp"
 #include "gateway/http_server.hpp"
 #include "gateway/io_threads.hpp"
-#include "gateway/upstream_backend.hpp"
+#include "gateway/service_manager.hpp"
+#include "gateway/snapshot.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
-#include <filesystem>
 #include <thread>
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -32,56 +34,36 @@ HttpLimits limits_of(const ServerSettings& server) {
           static_cast<std::size_t>(server.max_connections_per_address)};
 }
 
-std::unique_ptr<Backend> open_backend(const ModelSettings& model, const UpstreamHooks& hooks, std::string& error) {
-  if (!model.engine) return UpstreamBackend::make(model, hooks, error);
-  auto engine = engine::Engine::load(*model.engine);
-  if (!engine) {
-    error = "model " + model.name + ": " + engine.error().message;
-    return nullptr;
-  }
-  return std::make_unique<EngineBackend>(model.name, std::move(*engine));
+// Beside the answers; a store in memory has nowhere to keep what was spent.
+std::string ledger_path(const cache::CacheSettings& cache) {
+  return cache.path == ":memory:" ? "" : cache.path + "/spent";
 }
 
-// What clients of /v1/embeddings call the embedder.
-std::string embedding_name(const Settings& settings) {
-  if (settings.embedding_model.empty() || !settings.embedding_name.empty()) return settings.embedding_name;
-  std::string folder = settings.embedding_model;
-  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
-  return std::filesystem::path(folder).filename().string();
-}
-
-bool open_models(const Settings& settings, RequestLog& log, std::vector<ModelTable::Model>& models,
-                 std::string& error) {
-  UpstreamHooks hooks;
-  hooks.log = [&log](std::string_view message) { log.event(message); };
-  for (const ModelSettings& model : settings.models) {
-    auto backend = open_backend(model, hooks, error);
-    if (!backend) return false;
-    models.push_back({model.name, std::move(backend)});
-  }
-  return true;
-}
-
-// A connection is a file descriptor: as many as this process may have at all.
-void raise_descriptor_limit() {
+// How many connections this process has descriptors for, once it has asked for as many as it may have: a connection may
+// need a second one, to an upstream, and files and models some more.
+std::size_t connections_with_descriptors() {
+  constexpr rlim_t kOthers = 64;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
   limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur > kOthers + 2 ? static_cast<std::size_t>((limit.rlim_cur - kOthers) / 2) : 1;
 }
 
 }  // namespace
 
 // In the order of their making; what comes later uses what stands before it.
 struct Gateway::Parts {
-  Settings settings;
+  Settings settings;  // as of the start
+  std::string config_path;
+  ServiceManager service_manager;
   ServerState state;
   Metrics metrics;
-  KeyRing keys;
   std::unique_ptr<RequestLog> log;
+  std::unique_ptr<SpendLedger> ledger;
   std::unique_ptr<embed::Embedder> embedder;
   std::unique_ptr<cache::ResponseCache> cache;
-  std::unique_ptr<ModelTable> models;
+  std::unique_ptr<LiveSnapshot> live;
   std::unique_ptr<QuestionEmbedder> questions;
   std::unique_ptr<ResponseStore> responses;
   std::unique_ptr<ChatService> chat;
@@ -90,15 +72,23 @@ struct Gateway::Parts {
   std::unique_ptr<IoThreads> io;
   std::unique_ptr<HttpServer> api_server;
   std::unique_ptr<HttpServer> admin_server;
+  std::unique_ptr<ConfigReload> reload;
   asio::io_context signals_context;
   asio::signal_set signals{signals_context};
+  asio::steady_timer config_timer{signals_context};
+  asio::steady_timer watchdog_timer{signals_context};
+  std::atomic<std::size_t> answering_io_threads{0};
 
-  explicit Parts(const Settings& given) : settings(given), keys(given.keys) {}
+  Parts(const Settings& given, std::string path) : settings(given), config_path(std::move(path)) {}
   ~Parts() { stop(); }
   bool open(std::string& error);
   bool open_cache(std::string& error);
   bool bind(std::string& error);
   void wait_for_signal();
+  void reload_now();
+  void watch_config();
+  void feed_watchdog();
+  void wait_until_answered();
   void stop();
 };
 
@@ -109,11 +99,16 @@ bool Gateway::Parts::open(std::string& error) {
   }
   log = std::make_unique<RequestLog>(STDOUT_FILENO, settings.server.log_requests, metrics);
   if (!open_cache(error)) return false;
-  std::vector<ModelTable::Model> opened;
-  if (!open_models(settings, *log, opened, error)) return false;
-  models = std::make_unique<ModelTable>(std::move(opened), settings.default_model);
+  ledger = std::make_unique<SpendLedger>(ledger_path(settings.cache),
+                                         [this](const std::string& problem) { log->event(problem); });
+  UpstreamHooks hooks;
+  hooks.log = [this](std::string_view message) { log->event(message); };
+  auto snapshot = make_snapshot(settings, hooks, ledger.get(), nullptr, error);
+  if (!snapshot) return false;
+  live = std::make_unique<LiveSnapshot>(std::move(snapshot));
+  reload = std::make_unique<ConfigReload>(config_path, *live, hooks, ledger.get(), metrics, *log);
   questions = std::make_unique<QuestionEmbedder>(embedder.get());
-  chat = std::make_unique<ChatService>(settings.cache, *models, *cache, *questions);
+  chat = std::make_unique<ChatService>(*cache, *questions);
   return bind(error);
 }
 
@@ -132,7 +127,7 @@ bool Gateway::Parts::open_cache(std::string& error) {
 }
 
 bool Gateway::Parts::bind(std::string& error) {
-  Services services{&state, &keys, models.get(), chat.get(), cache.get(), &metrics, log.get()};
+  Services services{&state, live.get(), chat.get(), cache.get(), &metrics, log.get()};
   services.stream_keepalive = settings.server.stream_keepalive;
   services.cors_origins = settings.server.cors_origins;
   services.embedder = questions.get();
@@ -140,7 +135,8 @@ bool Gateway::Parts::bind(std::string& error) {
   services.responses = responses.get();
   api = std::make_unique<ApiHandler>(services);
   io = std::make_unique<IoThreads>(settings.server.threads);
-  const HttpLimits limits = limits_of(settings.server);
+  HttpLimits limits = limits_of(settings.server);
+  limits.max_connections = std::min(limits.max_connections, connections_with_descriptors());
   HttpServerOptions options{limits};
   options.log = [this](std::string_view message) { log->event(message); };
   if (settings.server.tls) {
@@ -150,7 +146,7 @@ bool Gateway::Parts::bind(std::string& error) {
   api_server = HttpServer::bind(*io, io->size(), settings.server.listen, *api, std::move(options), error);
   if (!api_server) return false;
   services.connections = &api_server->counters();
-  admin = std::make_unique<AdminHandler>(services, print_config(settings), [this] { signals_context.stop(); });
+  admin = std::make_unique<AdminHandler>(services, [this] { signals_context.stop(); });
   admin_server = HttpServer::bind(*io, 1, settings.server.admin, *admin, HttpServerOptions{limits}, error);
   return admin_server != nullptr;
 }
@@ -159,9 +155,51 @@ void Gateway::Parts::wait_for_signal() {
   signals.async_wait([this](const ErrorCode& error, int signal) {
     if (error) return;
     if (signal != SIGHUP) return signals_context.stop();
-    log->event("SIGHUP: reloading the configuration is not in this version; nothing has changed");
+    reload_now();
     wait_for_signal();
   });
+}
+
+void Gateway::Parts::reload_now() {
+  service_manager.reloading();
+  reload->reload();
+  service_manager.ready();
+}
+
+void Gateway::Parts::watch_config() {
+  config_timer.expires_after(std::chrono::seconds(1));
+  config_timer.async_wait([this](const ErrorCode& error) {
+    if (error) return;
+    if (reload->changed()) reload_now();
+    watch_config();
+  });
+}
+
+// A round in which an I/O thread did not answer is one in which the gateway did not say that it lives.
+void Gateway::Parts::feed_watchdog() {
+  const auto interval = service_manager.watchdog();
+  if (!interval) return;
+  if (answering_io_threads.exchange(0) == io->size()) service_manager.alive();
+  for (std::size_t i = 0; i < io->size(); ++i) {
+    asio::post(io->context(i), [this] { ++answering_io_threads; });
+  }
+  watchdog_timer.expires_after(*interval / 2);
+  watchdog_timer.async_wait([this](const ErrorCode& error) {
+    if (!error) feed_watchdog();
+  });
+}
+
+// Until the deadline, or a second signal.
+void Gateway::Parts::wait_until_answered() {
+  bool again = false;
+  signals_context.restart();
+  signals.async_wait([&again](const ErrorCode& error, int signal) { again = !error && signal != SIGHUP; });
+  const auto deadline = std::chrono::steady_clock::now() + live->get()->settings.server.drain_timeout;
+  while (!again && api_server->requests_running() > 0 && std::chrono::steady_clock::now() < deadline) {
+    signals_context.run_for(std::chrono::milliseconds(5));
+  }
+  signals.cancel();
+  signals_context.poll();
 }
 
 // First the threads that run coroutines, then the threads that wake coroutines (engines before the cache, which takes
@@ -172,9 +210,9 @@ void Gateway::Parts::stop() {
   if (admin) admin->stop();
   if (questions) questions->stop();
   if (responses) responses->stop();
-  if (models) models->close();
-  models.reset();
+  if (live) live->close_backends();
   cache.reset();
+  if (ledger) ledger->save();
   if (api_server) api_server->release();
   if (admin_server) admin_server->release();
   io.reset();
@@ -183,14 +221,13 @@ void Gateway::Parts::stop() {
 Gateway::Gateway(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Gateway::~Gateway() = default;
 
-std::unique_ptr<Gateway> Gateway::open(const Settings& settings, std::string& error) {
-  auto parts = std::make_unique<Parts>(settings);
+std::unique_ptr<Gateway> Gateway::open(const Settings& settings, std::string& error, const std::string& config_path) {
+  auto parts = std::make_unique<Parts>(settings, config_path);
   if (!parts->open(error)) return nullptr;
   return std::unique_ptr<Gateway>(new Gateway(std::move(parts)));
 }
 
 void Gateway::start() {
-  raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads is an error of write(2), not the end
   parts_->api_server->start();
   parts_->admin_server->start();
@@ -206,18 +243,19 @@ void Gateway::wait() {
   parts_->signals.add(SIGINT);
   parts_->signals.add(SIGHUP);
   parts_->wait_for_signal();
+  parts_->watch_config();
+  parts_->feed_watchdog();
+  parts_->service_manager.ready();
   const auto guard = asio::make_work_guard(parts_->signals_context);
   parts_->signals_context.run();
 }
 
 void Gateway::drain() {
   parts_->state.draining = true;
+  parts_->service_manager.stopping();
   parts_->log->event("draining");
   parts_->api_server->close_connections();
-  const auto deadline = std::chrono::steady_clock::now() + parts_->settings.server.drain_timeout;
-  while (parts_->api_server->requests_running() > 0 && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  parts_->wait_until_answered();
   parts_->api_server->stop_accepting();
   parts_->stop();
   parts_->log->event("stopped");

@@ -27,8 +27,8 @@ std::vector<Address> system_look_up(const std::string& host, ErrorCode& error) {
   return addresses;
 }
 
-HostAddresses::HostAddresses(std::string host, std::vector<Network> allowed, LookUp look_up, LogEvent log)
-    : host_(std::move(host)), allowed_(std::move(allowed)), look_up_(std::move(look_up)), log_(std::move(log)) {
+HostAddresses::HostAddresses(std::string host, std::vector<Network> allowed, const UpstreamHooks& hooks)
+    : host_(std::move(host)), allowed_(std::move(allowed)), hooks_(hooks) {
   ErrorCode not_literal;
   const auto address = asio::ip::make_address(host_, not_literal);
   literal_ = !not_literal;
@@ -60,7 +60,7 @@ void HostAddresses::start_look_up() {
   if (!thread_) thread_ = std::make_unique<asio::thread_pool>(1);
   asio::post(*thread_, [this] {
     ErrorCode error;
-    auto addresses = look_up_(host_, error);
+    auto addresses = hooks_.look_up(host_, error);
     keep(std::move(addresses), error);
   });
 }
@@ -74,21 +74,21 @@ void HostAddresses::keep(std::vector<Address> addresses, const ErrorCode& error)
   std::erase_if(addresses, [&](const Address& address) { return !may_use(address); });
   const bool refused = any && addresses.empty();
   if (refused) {
-    log_("the name '" + host_ + "' leads to a private address, which private_networks does not allow: not used");
+    hooks_.log("the name '" + host_ + "' leads to a private address, which private_networks does not allow: not used");
   }
   const std::lock_guard lock(mutex_);
   looking_up_ = false;
   const auto now = Clock::now();
   if (any) {
     found_ = {std::move(addresses), refused ? ErrorCode(asio::error::host_unreachable) : ErrorCode{}, refused};
-    fresh_until_ = now + kTimeToLive;
-    usable_until_ = fresh_until_ + kTimeToLive;
+    fresh_until_ = now + hooks_.address_lifetime;
+    usable_until_ = fresh_until_ + hooks_.address_lifetime;
   } else if (found_.addresses.empty()) {
     found_.error = error ? error : ErrorCode(asio::error::host_not_found);
     fresh_until_ = usable_until_ = now;  // whoever comes next asks again
   } else {
     fresh_until_ = now + kRetry;
-    usable_until_ = now + kTimeToLive;
+    usable_until_ = now + hooks_.address_lifetime;
   }
   for (auto& waiter : waiters_) {
     asio::post(waiter->timer.get_executor(), [waiter] { waiter->timer.cancel(); });
@@ -101,12 +101,11 @@ void HostAddresses::expire() {
   fresh_until_ = usable_until_ = Clock::now();
 }
 
-bool HostAddresses::holds(const Address& address) const {
+bool HostAddresses::holds(const Address& address) {
   if (literal_) return true;
   const std::lock_guard lock(mutex_);
-  return found_.addresses.empty()
-             ? !found_.refused
-             : std::find(found_.addresses.begin(), found_.addresses.end(), address) != found_.addresses.end();
+  if (Clock::now() >= fresh_until_) start_look_up();
+  return std::find(found_.addresses.begin(), found_.addresses.end(), address) != found_.addresses.end();
 }
 
 void HostAddresses::close() {

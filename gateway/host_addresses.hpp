@@ -23,11 +23,16 @@ std::vector<Address> system_look_up(const std::string& host, ErrorCode& error);
 
 using LogEvent = std::function<void(std::string_view message)>;
 
+// What the world outside gives whoever talks to upstreams.
+struct UpstreamHooks {
+  LookUp look_up = system_look_up;
+  std::chrono::milliseconds address_lifetime{30'000};
+  LogEvent log = [](std::string_view) {};
+};
+
 // Any thread. Must outlive what waits for it, or be closed first.
 class HostAddresses {
  public:
-  static constexpr std::chrono::seconds kTimeToLive{30};
-
   struct Found {
     std::vector<Address> addresses;
     ErrorCode error;       // with no addresses
@@ -36,7 +41,7 @@ class HostAddresses {
 
   // A literal address, and localhost, have named themselves; any other name may lead to public addresses and to
   // `allowed` ones only.
-  HostAddresses(std::string host, std::vector<Network> allowed, LookUp look_up, LogEvent log);
+  HostAddresses(std::string host, std::vector<Network> allowed, const UpstreamHooks& hooks);
   ~HostAddresses() { close(); }
 
   // The addresses; waits for a look-up if there are none, or only ones older than twice their time to live. Past that
@@ -45,8 +50,9 @@ class HostAddresses {
   Task<Found> get(Executor executor, std::chrono::steady_clock::time_point deadline);
   // The next get() looks up again: these could not be reached.
   void expire();
-  // False if the name leads elsewhere by now. True as long as nothing is known.
-  bool holds(const Address& address) const;
+  // False if the name leads elsewhere by now. Starts a look-up if the time of what is known is over, and does not wait
+  // for it.
+  bool holds(const Address& address);
   // Ends look-ups; may wait for the system's resolver.
   void close();
 
@@ -59,10 +65,9 @@ class HostAddresses {
 
   const std::string host_;
   const std::vector<Network> allowed_;
-  const LookUp look_up_;
-  const LogEvent log_;
+  const UpstreamHooks hooks_;
   bool literal_ = false;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   Found found_;
   Clock::time_point fresh_until_{};
   Clock::time_point usable_until_{};

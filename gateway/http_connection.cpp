@@ -26,6 +26,7 @@ HttpRequest request_of(HttpHead& head) {
   request.host = std::move(head.host);
   request.authorization = head.fields.first("authorization");
   request.origin = head.fields.first("origin");
+  request.traceparent = head.fields.first("traceparent");
   request.cache_control = head.fields.joined("cache-control");
   const std::string_view id = head.fields.first("x-request-id");
   request.id = sane_request_id(id) ? std::string(id) : random_id("req-");

@@ -87,8 +87,6 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
   Task<void> run();
   // Ends the connection if no request is being answered.
   void close_if_idle();
-  // Ends what has waited for too long.
-  void expire(SteadyTime now) { transport_.expire(now); }
 
   HttpRequest& request() override { return request_; }
   Executor executor() override { return transport_.executor(); }

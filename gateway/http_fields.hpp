@@ -32,11 +32,11 @@ class HttpFields {
   void add(const FieldLine& line);
 
   std::size_t size() const { return lines_.size(); }
-  std::size_t count(std::string_view name) const;
+  std::size_t count(std::string_view wanted) const;
   // Of the first line with this name; empty if there is none. Valid while this object stays where it is.
-  std::string_view first(std::string_view name) const;
+  std::string_view first(std::string_view wanted) const;
   // The values of all lines with this name, joined with commas.
-  std::string joined(std::string_view name) const;
+  std::string joined(std::string_view wanted) const;
 
  private:
   // Offsets, so that an object that has moved stays right.

@@ -54,7 +54,7 @@ class HttpHeadParser {
   void take_request_line(std::string_view line);
   void take_version(std::string_view version);
   bool take_target(std::string_view target);
-  bool take_path(std::string_view path);
+  bool take_path(std::string_view target);
   void finish();
   bool check_host();
   bool check_length();

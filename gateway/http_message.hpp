@@ -16,9 +16,10 @@ struct HttpRequest {
   std::string authorization;
   std::string cache_control;  // several header lines joined with commas
   std::string host;
-  std::string origin;  // set by browsers
-  std::string id;      // x-request-id: the caller's if it is sane, else a new one
-  HttpFields fields;   // all of the head
+  std::string origin;       // set by browsers
+  std::string id;           // x-request-id: the caller's if it is sane, else a new one
+  std::string traceparent;  // as received (W3C Trace Context); not checked
+  HttpFields fields;        // all of the head
   bool has_body = false;
 };
 

@@ -23,7 +23,6 @@ Tcp::endpoint endpoint_of(const ListenAddress& address, ErrorCode& error) {
   return {asio::ip::make_address(address.host == "localhost" ? "127.0.0.1" : address.host, error), address.port};
 }
 
-constexpr auto kExpiryPeriod = std::chrono::milliseconds(200);
 constexpr auto kCertificatePeriod = std::chrono::seconds(2);
 
 std::string too_many_connections() {
@@ -100,10 +99,7 @@ bool HttpServer::open_lane(IoThreads& io, std::size_t index, Tcp::endpoint& endp
 }
 
 void HttpServer::start() {
-  for (auto& lane : lanes_) {
-    asio::co_spawn(lane->executor, accept(*lane), asio::detached);
-    asio::co_spawn(lane->executor, expire(*lane), asio::detached);
-  }
+  for (auto& lane : lanes_) asio::co_spawn(lane->executor, accept(*lane), asio::detached);
   if (!options_.certificates) return;
   const Executor first = lanes_.front()->executor;
   asio::co_spawn(first, refresh_certificates(first), asio::detached);
@@ -171,17 +167,6 @@ void HttpServer::refuse(Socket socket) {
   (void)!::send(descriptor, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   ErrorCode ignored;
   socket.shutdown(Tcp::socket::shutdown_send, ignored);
-}
-
-// Runs until the I/O threads end: connections outlive the acceptor while the server drains.
-Task<void> HttpServer::expire(Lane& lane) {
-  Timer timer(lane.executor);
-  while (true) {
-    timer.expires_after(kExpiryPeriod);
-    co_await timer.async_wait(use_tuple);
-    const auto now = std::chrono::steady_clock::now();
-    for (HttpConnection* connection : lane.group.open) connection->expire(now);
-  }
 }
 
 Task<void> HttpServer::refresh_certificates(Executor executor) {

@@ -62,7 +62,6 @@ class HttpServer {
   Task<void> wait_to_accept(Lane& lane);
   void open(Lane& lane, Socket socket);
   void refuse(Socket socket);
-  static Task<void> expire(Lane& lane);
   Task<void> refresh_certificates(Executor executor);
 
   ListenAddress address_;

@@ -32,7 +32,8 @@ struct FlightResult {
   cache::Answer answer;
   std::string raw_body;  // an upstream's whole body as it came; empty if streamed or of the engine
   std::optional<engine::GenerateSummary> engine;
-  bool complete = true;  // false: `answer` lacks something that was sent (a tool call, reasoning), so it is not stored
+  bool complete = true;   // false: `answer` lacks something that was sent (a tool call, reasoning), so it is not stored
+  int cached_tokens = 0;  // of the prompt, that an upstream did not read anew
 };
 
 // What became of the entry that was promised: `no` if the answer is none to keep.

@@ -1,7 +1,6 @@
 #include "gateway/key_ring.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
@@ -13,7 +12,30 @@ unsigned char hex_value(char digit) {
   return static_cast<unsigned char>(digit <= '9' ? digit - '0' : digit - 'a' + 10);
 }
 
-std::string_view bearer(std::string_view authorization) {
+std::shared_ptr<RateLimit> limit_or_kept(int per_minute, const std::shared_ptr<RateLimit>& kept) {
+  if (kept && kept->per_minute() == per_minute) return kept;
+  return std::make_shared<RateLimit>(per_minute);
+}
+
+}  // namespace
+
+KeyDigest::KeyDigest(std::string_view hex) {
+  for (std::size_t i = 0; i < bytes_.size(); ++i) {
+    bytes_[i] = static_cast<unsigned char>(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+  }
+}
+
+KeyDigest KeyDigest::of(std::string_view key) {
+  KeyDigest digest;
+  SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest.bytes_.data());
+  return digest;
+}
+
+bool KeyDigest::same(const KeyDigest& other) const {
+  return CRYPTO_memcmp(bytes_.data(), other.bytes_.data(), bytes_.size()) == 0;
+}
+
+std::string_view bearer_token(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer ";
   if (authorization.size() < kScheme.size()) return {};
   const bool same = std::equal(kScheme.begin(), kScheme.end(), authorization.begin(),
@@ -25,87 +47,42 @@ std::string_view bearer(std::string_view authorization) {
   return authorization;
 }
 
-}  // namespace
-
-RateLimit::RateLimit(int per_minute) : per_minute_(per_minute), level_(per_minute), filled_(Clock::now()) {}
-
-void RateLimit::refill(Clock::time_point now) {
-  const std::chrono::duration<double, std::ratio<60>> minutes = now - filled_;
-  if (minutes.count() <= 0) return;
-  level_ = std::min(per_minute_, level_ + minutes.count() * per_minute_);
-  filled_ = now;
+bool ApiKey::may_use(std::string_view model) const {
+  return models.empty() || std::find(models.begin(), models.end(), model) != models.end();
 }
 
-int RateLimit::seconds_until(double level) const {
-  constexpr double kRounding = 1e-6;  // of refilling; must not cost a whole second
-  return std::max(1, static_cast<int>(std::ceil((level - level_) / per_minute_ * 60.0 - kRounding)));
-}
-
-int RateLimit::take(double amount, Clock::time_point now) {
-  if (per_minute_ <= 0) return 0;
-  const std::lock_guard lock(mutex_);
-  refill(now);
-  if (level_ < amount) return seconds_until(amount);
-  level_ -= amount;
-  return 0;
-}
-
-void RateLimit::charge(double amount, Clock::time_point now) {
-  if (per_minute_ <= 0) return;
-  const std::lock_guard lock(mutex_);
-  refill(now);
-  level_ -= amount;
-}
-
-int RateLimit::wait(Clock::time_point now) {
-  if (per_minute_ <= 0) return 0;
-  const std::lock_guard lock(mutex_);
-  refill(now);
-  return level_ > 0 ? 0 : seconds_until(1.0);
-}
-
-KeyRing::KeyRing(const std::vector<KeySettings>& keys) {
+KeyRing::KeyRing(const std::vector<KeySettings>& keys, SpendLedger* ledger, const KeyRing* before) {
+  anonymous_.requests = anonymous_.tokens = std::make_shared<RateLimit>(0);
   for (const KeySettings& settings : keys) {
-    Key key;
-    for (std::size_t i = 0; i < key.digest.size(); ++i) {
-      key.digest[i] =
-          static_cast<unsigned char>(hex_value(settings.sha256[2 * i]) << 4 | hex_value(settings.sha256[2 * i + 1]));
-    }
-    key.caller = std::make_unique<Caller>(settings.name, settings.tenant, settings.requests_per_minute,
-                                          settings.tokens_per_minute);
-    keys_.push_back(std::move(key));
+    Slot slot{KeyDigest(settings.sha256), std::make_unique<ApiKey>()};
+    const ApiKey* known = before == nullptr ? nullptr : before->find(slot.digest);
+    ApiKey& key = *slot.key;
+    key.name = settings.name;
+    key.tenant = settings.tenant;
+    key.models = settings.models;
+    key.budget_per_day = settings.budget_per_day;
+    key.requests = limit_or_kept(settings.requests_per_minute, known == nullptr ? nullptr : known->requests);
+    key.tokens = limit_or_kept(settings.tokens_per_minute, known == nullptr ? nullptr : known->tokens);
+    key.budget = ledger != nullptr                   ? ledger->budget(settings.sha256)
+                 : known != nullptr && known->budget ? known->budget
+                                                     : std::make_shared<Budget>();
+    slots_.push_back(std::move(slot));
   }
 }
 
 // All keys are compared, whichever fits, so that time tells nothing.
-Caller* KeyRing::find(std::string_view key) const {
-  Digest digest;
-  SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest.data());
-  Caller* found = nullptr;
-  for (const Key& candidate : keys_) {
-    if (CRYPTO_memcmp(candidate.digest.data(), digest.data(), digest.size()) == 0) found = candidate.caller.get();
+const ApiKey* KeyRing::find(const KeyDigest& digest) const {
+  const ApiKey* found = nullptr;
+  for (const Slot& slot : slots_) {
+    if (slot.digest.same(digest)) found = slot.key.get();
   }
   return found;
 }
 
-bool KeyRing::knows(std::string_view authorization) const {
-  if (keys_.empty()) return true;
-  const std::string_view key = bearer(authorization);
-  return !key.empty() && find(key) != nullptr;
-}
-
-Result<Caller*> KeyRing::admit(std::string_view authorization) {
-  if (keys_.empty()) return &anonymous_;
-  const std::string_view key = bearer(authorization);
-  Caller* caller = key.empty() ? nullptr : find(key);
-  if (caller == nullptr) return ApiError::invalid_api_key();
-  if (const int seconds = caller->requests.take(1)) {
-    return ApiError::rate_limited("This key's requests per minute are used up.", seconds);
-  }
-  if (const int seconds = caller->tokens.wait()) {
-    return ApiError::rate_limited("This key's tokens per minute are used up.", seconds);
-  }
-  return caller;
+const ApiKey* KeyRing::find(std::string_view authorization) const {
+  if (slots_.empty()) return &anonymous_;
+  const std::string_view token = bearer_token(authorization);
+  return token.empty() ? nullptr : find(KeyDigest::of(token));
 }
 
 }  // namespace kvasir::gateway

@@ -1,14 +1,12 @@
-// Who may ask, how often, and as which tenant.
+// Who may ask, for which models, how often, for how much money, and as which tenant.
 #pragma once
 
-#include "gateway/api_error.hpp"
+#include "gateway/budget.hpp"
+#include "gateway/rate_limit.hpp"
 #include "gateway/settings.hpp"
 
 #include <array>
-#include <chrono>
-#include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,64 +14,57 @@
 
 namespace kvasir::gateway {
 
-// Token bucket that holds one minute's worth. Thread safe.
-class RateLimit {
+// A key's SHA-256: all that is known of it.
+class KeyDigest {
  public:
-  using Clock = std::chrono::steady_clock;
-  // `per_minute` 0: no limit.
-  explicit RateLimit(int per_minute);
-
-  // Takes `amount` if the bucket holds it. Returns 0, or the seconds after which to try again.
-  int take(double amount, Clock::time_point now = Clock::now());
-  // Takes what was used, even below zero: the debt delays what comes next.
-  void charge(double amount, Clock::time_point now = Clock::now());
-  // Seconds until the bucket is above zero; 0: it is.
-  int wait(Clock::time_point now = Clock::now());
+  // `hex`: 64 lower-case hexadecimal digits.
+  explicit KeyDigest(std::string_view hex);
+  static KeyDigest of(std::string_view key);
+  // Takes as long whether they are equal or not.
+  bool same(const KeyDigest& other) const;
 
  private:
-  void refill(Clock::time_point now);
-  int seconds_until(double level) const;
-
-  const double per_minute_;
-  std::mutex mutex_;
-  double level_;
-  Clock::time_point filled_;
+  KeyDigest() = default;
+  std::array<unsigned char, 32> bytes_{};
 };
 
-struct Caller {
+// The token of a "Bearer" Authorization header; empty if there is none.
+std::string_view bearer_token(std::string_view authorization);
+
+// Rights and limits of a key. The levels are shared with the same key's of an earlier configuration.
+struct ApiKey {
   std::string name;
-  std::string tenant;
-  RateLimit requests;
-  RateLimit tokens;
+  std::string tenant = "default";
+  std::vector<std::string> models;  // empty: all
+  NanoUsd budget_per_day = 0;       // 0: no limit
+  std::shared_ptr<RateLimit> requests;
+  std::shared_ptr<RateLimit> tokens;
+  std::shared_ptr<Budget> budget;  // null: nobody counts
 
-  Caller(std::string key_name, std::string key_tenant, int requests_per_minute, int tokens_per_minute)
-      : name(std::move(key_name)),
-        tenant(std::move(key_tenant)),
-        requests(requests_per_minute),
-        tokens(tokens_per_minute) {}
+  bool may_use(std::string_view model) const;
 };
 
-// Keys are known by their SHA-256 only and compared in constant time. Any thread.
+// Keys are known by their SHA-256 only and compared in constant time. Immutable; any thread.
 class KeyRing {
  public:
-  explicit KeyRing(const std::vector<KeySettings>& keys);
+  // Budgets are those of `ledger` (null: they are not kept). Keys that `before` has too keep their levels, unless the
+  // limit itself is another.
+  explicit KeyRing(const std::vector<KeySettings>& keys, SpendLedger* ledger = nullptr,
+                   const KeyRing* before = nullptr);
 
-  // `authorization`: the header's value. Without keys everybody is the tenant "default". Errors: 401, 429.
-  Result<Caller*> admit(std::string_view authorization);
-  // The check of the key alone; counts nothing.
-  bool knows(std::string_view authorization) const;
+  // `authorization`: the header's value. Without keys everybody is the tenant "default"; null: no key, or a wrong one.
+  const ApiKey* find(std::string_view authorization) const;
 
  private:
-  using Digest = std::array<unsigned char, 32>;
-  struct Key {
-    Digest digest;
-    std::unique_ptr<Caller> caller;
+  struct Slot {
+    KeyDigest digest;
+    std::unique_ptr<ApiKey> key;
   };
 
-  Caller* find(std::string_view key) const;
+  const ApiKey* find(const KeyDigest& digest) const;
 
-  std::vector<Key> keys_;
-  Caller anonymous_{"", "default", 0, 0};
+  std::vector<Slot> slots_;
+  ApiKey anonymous_;
 };
 
 }  // namespace kvasir::gateway

@@ -1,50 +1,46 @@
 #include "gateway/metrics.hpp"
 
-#include "gateway/json_text.hpp"
+#include "gateway/metrics_text.hpp"
 
 #include <algorithm>
 
 namespace kvasir::gateway {
 namespace {
 
-constexpr std::array<double, 14> kDurationBounds{0.01, 0.02, 0.04, 0.08,  0.16,  0.32,  0.64,
-                                                 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
-constexpr std::array<double, 16> kFirstTokenBounds{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,
-                                                   0.25,  0.5,   0.75, 1.0,  2.5,  5.0,  7.5,  10.0};
-
-void append_head(std::string& out, std::string_view name, std::string_view type, std::string_view help) {
-  out.append("# HELP ").append(name).append(" ").append(help);
-  out.append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
-}
-
-template <typename Number>
-void append_sample(std::string& out, std::string_view name, std::string_view labels, Number value) {
-  out.append(name).append(labels).append(" ");
-  append_number(out, value);
-  out += '\n';
-}
-
-template <typename Number>
-void append_metric(std::string& out, std::string_view name, std::string_view type, std::string_view help,
-                   Number value) {
-  append_head(out, name, type, help);
-  append_sample(out, name, "", value);
-}
-
-// Escapes are those of JSON strings, which the text format shares for what occurs in names.
-std::string label(std::string_view name, std::string_view value) {
-  std::string text = "{";
-  text.append(name).append("=");
-  append_json_string(text, value);
-  return text += '}';
-}
+constexpr std::array<double, 12> kCostBounds{0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003,
+                                             0.01,    0.03,    0.1,    0.3,    1.0,   10.0};
+constexpr std::array<std::string_view, 8> kStopReasons{"stop",  "length",    "tool_calls", "content_filter",
+                                                       "error", "cancelled", "refused",    "other"};
+constexpr std::array<std::string_view, 4> kLimits{"none", "requests", "tokens", "budget"};
+constexpr std::array kHits{CacheTier::exact, CacheTier::semantic, CacheTier::coalesced};
 
 std::uint64_t load(const std::atomic<std::uint64_t>& counter) {
   return counter.load(std::memory_order_relaxed);
 }
 
-void add(std::atomic<std::uint64_t>& counter, int amount) {
+template <typename Number>
+void add(std::atomic<std::uint64_t>& counter, Number amount) {
   if (amount > 0) counter.fetch_add(static_cast<std::uint64_t>(amount), std::memory_order_relaxed);
+}
+
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+double usd(const std::atomic<std::uint64_t>& nano) {
+  return in_usd(static_cast<NanoUsd>(load(nano)));
+}
+
+std::string_view how_it_ended(const RequestRecord& request) {
+  if (request.status == 499) return "cancelled";
+  if (request.status >= 500) return "error";
+  if (request.status >= 400) return "refused";
+  return request.stop_reason;
+}
+
+std::size_t stop_reason_index(const RequestRecord& request) {
+  const auto found = std::find(kStopReasons.begin(), kStopReasons.end(), how_it_ended(request));
+  return std::min<std::size_t>(static_cast<std::size_t>(found - kStopReasons.begin()), kStopReasons.size() - 1);
 }
 
 }  // namespace
@@ -65,142 +61,230 @@ std::string_view to_string(CacheTier tier) {
   return "bypass";
 }
 
-void Histogram::observe(std::chrono::microseconds value) {
-  const double seconds = static_cast<double>(value.count()) * 1e-6;
-  const auto bucket =
-      static_cast<std::size_t>(std::lower_bound(bounds_.begin(), bounds_.end(), seconds) - bounds_.begin());
-  counts_[bucket].fetch_add(1, std::memory_order_relaxed);
-  sum_microseconds_.fetch_add(static_cast<std::uint64_t>(std::max<std::int64_t>(value.count(), 0)),
-                              std::memory_order_relaxed);
+void RecentRate::add(std::uint64_t amount, Clock::time_point now) {
+  const std::int64_t second = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  const std::lock_guard lock(mutex_);
+  Slot& slot = slots_[static_cast<std::size_t>(second) % slots_.size()];
+  if (slot.second != second) slot = {second, 0};
+  slot.amount += amount;
 }
 
-void Histogram::append(std::string& out, std::string_view name, std::string_view help) const {
-  append_head(out, name, "histogram", help);
-  const std::string base(name);
-  std::uint64_t total = 0;
-  for (std::size_t i = 0; i <= bounds_.size(); ++i) {
-    total += load(counts_[i]);
-    std::string bound = "+Inf";
-    if (i < bounds_.size()) {
-      bound.clear();
-      append_number(bound, bounds_[i]);
-    }
-    append_sample(out, base + "_bucket", label("le", bound), total);
+double RecentRate::per_second(Clock::time_point now) const {
+  const std::int64_t second = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  const std::lock_guard lock(mutex_);
+  std::uint64_t sum = 0;
+  for (const Slot& slot : slots_) {
+    if (slot.second >= second - kSeconds && slot.second < second) sum += slot.amount;
   }
-  append_sample(out, base + "_sum", "", static_cast<double>(load(sum_microseconds_)) * 1e-6);
-  append_sample(out, base + "_count", "", total);
+  return static_cast<double>(sum) / static_cast<double>(kSeconds);
 }
 
-Metrics::Metrics() : duration_(kDurationBounds), first_token_(kFirstTokenBounds) {}
+Metrics::ModelSeries::ModelSeries() : cost(kCostBounds) {}
+
+void Metrics::config_loaded(bool good) {
+  config_good_.store(good, std::memory_order_relaxed);
+  if (!good) return;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  config_loaded_at_.store(std::chrono::duration_cast<std::chrono::seconds>(now).count(), std::memory_order_relaxed);
+}
 
 void Metrics::record(const RequestRecord& request) {
   const auto status = static_cast<std::size_t>(std::clamp(request.status, 0, 599));
   by_status_[status].fetch_add(1, std::memory_order_relaxed);
-  duration_.observe(request.total);
-  if (request.reason.empty()) return;  // refused before the cache was asked
+  if (request.total.count() > 0) duration_.observe(request.total);
+  if (request.refused_by != LimitKind::none) add(by_limit_[static_cast<std::size_t>(request.refused_by)], 1);
+  if (!request.key_name.empty() || request.known_model) add(tenants_.at(request.tenant).requests, 1);
+  if (request.known_model) record_completion(request);
+  if (request.reason.empty()) return;  // the cache was not asked
   by_tier_[static_cast<std::size_t>(request.tier)].fetch_add(1, std::memory_order_relaxed);
-  add(prompt_tokens_, request.prompt_tokens);
-  add(completion_tokens_, request.completion_tokens);
-  add(cached_tokens_, request.cached_tokens);
+  add(saved_by_tier_[static_cast<std::size_t>(request.tier)], request.saved);
   if (request.stream && request.first_byte.count() > 0) first_token_.observe(request.first_byte);
-  if (request.tier == CacheTier::exact || request.tier == CacheTier::semantic) return;
+  if (request.tier != CacheTier::miss && request.tier != CacheTier::bypass) return;
   const std::lock_guard lock(reasons_mutex_);
-  const auto found = reasons_.find(request.reason);
-  if (found != reasons_.end()) {
+  if (const auto found = reasons_.find(request.reason); found != reasons_.end()) {
     ++found->second;
   } else if (reasons_.size() < kMaxReasons) {
     reasons_.emplace(request.reason, 1);
   }
 }
 
+void Metrics::record_completion(const RequestRecord& request) {
+  add(completions_, 1);
+  add(by_stop_reason_[stop_reason_index(request)], 1);
+  add(prompt_tokens_, request.prompt_tokens);
+  add(completion_tokens_, request.completion_tokens);
+  add(cached_tokens_, request.cached_tokens);
+  TenantSeries& tenant = tenants_.at(request.tenant);
+  add(tenant.prompt_tokens, request.prompt_tokens);
+  add(tenant.completion_tokens, request.completion_tokens);
+  add(tenant.cost, request.cost);
+  ModelSeries& model = models_.at(request.model);
+  model.duration.observe(request.total);
+  if (request.status != 200) return;
+  model.input_tokens.observe(static_cast<double>(request.prompt_tokens));
+  model.output_tokens.observe(static_cast<double>(request.completion_tokens));
+  model.cost.observe(in_usd(request.cost));
+  if (request.stream && request.first_byte.count() > 0) model.first_token.observe(request.first_byte);
+  if (request.tier == CacheTier::exact || request.tier == CacheTier::semantic) return;
+  if (request.tier != CacheTier::coalesced) generated_.add(static_cast<std::uint64_t>(request.completion_tokens));
+  if (!request.stream || request.completion_tokens < 2) return;
+  const auto between = (request.total - request.first_byte) / (request.completion_tokens - 1);
+  model.output_token.observe(between);
+  output_token_.observe(between);
+}
+
 void Metrics::append(std::string& out) const {
-  append_head(out, "kvasir_requests_total", "counter",
-              "Requests of the API, by HTTP status (499: the client hung up).");
+  append_requests(out);
+  append_cache(out);
+  append_limits(out);
+  append_stop_reasons(out);
+  append_money(out);
+  append_tokens(out);
+  append_by_model(out);
+  append_by_tenant(out);
+  append_process(out);
+}
+
+void Metrics::append_requests(std::string& out) const {
+  append_metric_head(out, "kvasir_requests_total", "counter",
+                     "Requests of the API, by HTTP status (499: the client hung up).");
   for (std::size_t status = 0; status < by_status_.size(); ++status) {
     const auto count = load(by_status_[status]);
-    if (count > 0) append_sample(out, "kvasir_requests_total", label("status", std::to_string(status)), count);
+    if (count > 0) {
+      append_sample(out, "kvasir_requests_total", metric_labels({{"status", std::to_string(status)}}), count);
+    }
   }
-  append_head(out, "kvasir_cache_requests_total", "counter", "Completions by where the answer came from.");
+  const auto histogram = [&](std::string_view name, std::string_view help, const Histogram& values) {
+    append_metric_head(out, name, "histogram", help);
+    values.append(out, name, "");
+  };
+  histogram("kvasir_request_duration_seconds", "From a request's last byte to its answer's end.", duration_);
+  constexpr std::string_view kFirst = "Streams: from a request's last byte to the first event.";
+  histogram("kvasir_time_to_first_token_seconds", kFirst, first_token_);
+  histogram("time_to_first_token_seconds", kFirst, first_token_);
+  histogram("inter_token_latency_seconds", "Computed streams: mean time between two tokens, one value an answer.",
+            output_token_);
+}
+
+void Metrics::append_cache(std::string& out) const {
+  append_metric_head(out, "kvasir_cache_requests_total", "counter", "Completions by where the answer came from.");
   std::uint64_t looked_up = 0;
   for (std::size_t tier = 0; tier < kCacheTiers; ++tier) {
     const auto name = to_string(static_cast<CacheTier>(tier));
     if (static_cast<CacheTier>(tier) != CacheTier::bypass) looked_up += load(by_tier_[tier]);
-    append_sample(out, "kvasir_cache_requests_total", label("tier", name), load(by_tier_[tier]));
+    append_sample(out, "kvasir_cache_requests_total", metric_labels({{"tier", name}}), load(by_tier_[tier]));
   }
-  append_head(out, "cache_hit_rate", "gauge", "Share of cacheable completions served by a tier since the start.");
-  for (const CacheTier tier : {CacheTier::exact, CacheTier::semantic, CacheTier::coalesced}) {
-    const auto hits = static_cast<double>(load(by_tier_[static_cast<std::size_t>(tier)]));
-    append_sample(out, "cache_hit_rate", label("tier", to_string(tier)),
-                  looked_up == 0 ? 0.0 : hits / static_cast<double>(looked_up));
+  append_metric_head(out, "cache_hit_rate", "gauge",
+                     "Share of cacheable completions served by a tier since the start.");
+  for (const CacheTier tier : kHits) {
+    append_sample(out, "cache_hit_rate", metric_labels({{"tier", to_string(tier)}}),
+                  share(load(by_tier_[static_cast<std::size_t>(tier)]), looked_up));
   }
-  append_head(out, "kvasir_cache_reasons_total", "counter", "Completions that no tier served, by reason.");
-  {
-    const std::lock_guard lock(reasons_mutex_);
-    for (const auto& [reason, count] : reasons_) {
-      append_sample(out, "kvasir_cache_reasons_total", label("reason", reason), count);
-    }
+  append_metric_head(out, "kvasir_cache_reasons_total", "counter", "Completions that no tier served, by reason.");
+  const std::lock_guard lock(reasons_mutex_);
+  for (const auto& [reason, count] : reasons_) {
+    append_sample(out, "kvasir_cache_reasons_total", metric_labels({{"reason", reason}}), count);
   }
+}
+
+void Metrics::append_limits(std::string& out) const {
+  append_metric_head(out, "kvasir_limit_refusals_total", "counter", "Requests refused with 429, by the key's limit.");
+  for (std::size_t kind = 1; kind < kLimits.size(); ++kind) {
+    append_sample(out, "kvasir_limit_refusals_total", metric_labels({{"limit", kLimits[kind]}}), load(by_limit_[kind]));
+  }
+  const auto exceeded = load(by_limit_[static_cast<std::size_t>(LimitKind::tokens)]) +
+                        load(by_limit_[static_cast<std::size_t>(LimitKind::budget)]);
+  append_metric(out, "token_budget_exceeded_rate", "gauge",
+                "Share of completions since the start that a key's tokens a minute or budget refused.",
+                share(exceeded, load(completions_)));
+}
+
+void Metrics::append_stop_reasons(std::string& out) const {
+  append_metric_head(out, "kvasir_stop_reasons_total", "counter",
+                     "Completions by how they ended: the finish reason, or error (5xx), refused (4xx), cancelled.");
+  for (std::size_t i = 0; i < kStopReasons.size(); ++i) {
+    append_sample(out, "kvasir_stop_reasons_total", metric_labels({{"stop_reason", kStopReasons[i]}}),
+                  load(by_stop_reason_[i]));
+  }
+  append_metric_head(out, "error_rate_by_stop_reason", "gauge",
+                     "Share of completions since the start, by how they ended.");
+  for (std::size_t i = 0; i < kStopReasons.size(); ++i) {
+    append_sample(out, "error_rate_by_stop_reason", metric_labels({{"stop_reason", kStopReasons[i]}}),
+                  share(load(by_stop_reason_[i]), load(completions_)));
+  }
+}
+
+void Metrics::append_money(std::string& out) const {
+  append_metric_head(out, "kvasir_cost_saved_usd_total", "counter",
+                     "What answers of the cache would have cost at the models' prices, by tier.");
+  for (const CacheTier tier : kHits) {
+    append_sample(out, "kvasir_cost_saved_usd_total", metric_labels({{"tier", to_string(tier)}}),
+                  usd(saved_by_tier_[static_cast<std::size_t>(tier)]));
+  }
+}
+
+void Metrics::append_tokens(std::string& out) const {
   append_metric(out, "kvasir_prompt_tokens_total", "counter", "Prompt tokens of all answers.", load(prompt_tokens_));
   append_metric(out, "kvasir_completion_tokens_total", "counter", "Tokens of all answers.", load(completion_tokens_));
   append_metric(out, "kvasir_cached_prompt_tokens_total", "counter", "Prompt tokens whose KV was reused.",
                 load(cached_tokens_));
+  append_metric(out, "tokens_per_second", "gauge",
+                "Tokens of computed answers that ended in the last ten seconds, by ten.", generated_.per_second());
+}
+
+void Metrics::append_by_model(std::string& out) const {
+  const auto each = [&](std::string_view name, std::string_view help, const Histogram ModelSeries::*member) {
+    append_metric_head(out, name, "histogram", help);
+    models_.each([&](const std::string& model, const ModelSeries& series) {
+      (series.*member).append(out, name, metric_labels({{"gen_ai_request_model", model}}));
+    });
+  };
+  each("gen_ai_server_request_duration_seconds", "From a request's last byte to its answer's end.",
+       &ModelSeries::duration);
+  each("gen_ai_server_time_to_first_token_seconds", "Streams: from a request's last byte to the first event.",
+       &ModelSeries::first_token);
+  each("gen_ai_server_time_per_output_token_seconds", "Computed streams: mean time of a token after the first.",
+       &ModelSeries::output_token);
+  append_metric_head(out, "gen_ai_client_token_usage", "histogram", "Tokens of an answer, by type.");
+  models_.each([&](const std::string& model, const ModelSeries& series) {
+    const auto labels = [&](std::string_view type) {
+      return metric_labels({{"gen_ai_request_model", model}, {"gen_ai_token_type", type}});
+    };
+    series.input_tokens.append(out, "gen_ai_client_token_usage", labels("input"));
+    series.output_tokens.append(out, "gen_ai_client_token_usage", labels("output"));
+  });
+  append_metric_head(out, "cost_per_request_usd", "histogram",
+                     "What an answer cost at its model's price; hits cost nothing.");
+  models_.each([&](const std::string& model, const ModelSeries& series) {
+    series.cost.append(out, "cost_per_request_usd", metric_labels({{"model", model}}));
+  });
+}
+
+void Metrics::append_by_tenant(std::string& out) const {
+  const auto each = [&](std::string_view name, std::string_view help, auto value) {
+    append_metric_head(out, name, "counter", help);
+    tenants_.each([&](const std::string& tenant, const TenantSeries& series) {
+      append_sample(out, name, metric_labels({{"tenant", tenant}}), value(series));
+    });
+  };
+  each("kvasir_tenant_requests_total", "Requests by tenant.", [](const auto& series) { return load(series.requests); });
+  each("kvasir_tenant_prompt_tokens_total", "Prompt tokens by tenant.",
+       [](const auto& series) { return load(series.prompt_tokens); });
+  each("kvasir_tenant_completion_tokens_total", "Tokens of answers by tenant.",
+       [](const auto& series) { return load(series.completion_tokens); });
+  each("kvasir_tenant_cost_usd_total", "What computed answers cost, by tenant.",
+       [](const auto& series) { return usd(series.cost); });
+}
+
+void Metrics::append_process(std::string& out) const {
   append_metric(out, "kvasir_store_timeouts_total", "counter", "Answers that ended before they were stored.",
                 load(store_timeouts_));
   append_metric(out, "kvasir_log_lines_dropped_total", "counter", "Log lines dropped because the log was not read.",
                 load(dropped_log_lines_));
-  duration_.append(out, "kvasir_request_duration_seconds", "From a request's last byte to its answer's end.");
-  first_token_.append(out, "kvasir_time_to_first_token_seconds",
-                      "Streams: from a request's last byte to the first event.");
-}
-
-void append_connection_metrics(std::string& out, const ConnectionCounters& counters) {
-  append_metric(out, "kvasir_connections", "gauge", "Open connections of the API.", counters.open.load());
-  append_metric(out, "kvasir_connections_total", "counter", "Connections of the API.", load(counters.opened));
-  append_head(out, "kvasir_connections_refused_total", "counter", "Connections beyond a limit, by limit.");
-  append_sample(out, "kvasir_connections_refused_total", label("limit", "all"), load(counters.refused));
-  append_sample(out, "kvasir_connections_refused_total", label("limit", "address"), load(counters.refused_by_address));
-  append_metric(out, "kvasir_accept_failures_total", "counter", "Failures to accept: too few file descriptors.",
-                load(counters.accept_failures));
-  append_metric(out, "kvasir_tls_handshake_failures_total", "counter", "Connections that never spoke TLS.",
-                load(counters.failed_handshakes));
-  append_metric(out, "kvasir_bad_requests_total", "counter", "Requests that were not HTTP, too large or too slow.",
-                load(counters.bad_requests));
-}
-
-void append_cache_metrics(std::string& out, const cache::CacheStats& stats) {
-  append_metric(out, "kvasir_cache_entries", "gauge", "Answers that can be served.", stats.entries);
-  append_metric(out, "kvasir_cache_partitions", "gauge", "Partitions with a vector.", stats.partitions);
-  append_metric(out, "kvasir_cache_vectors", "gauge", "Vectors in the semantic index.", stats.vectors);
-  append_metric(out, "kvasir_cache_stored_total", "counter", "Answers stored.", stats.stored);
-  append_metric(out, "kvasir_cache_store_failures_total", "counter", "Answers not stored.", stats.store_failures);
-  append_metric(out, "kvasir_cache_expired_total", "counter", "Entries whose time was over.", stats.expired);
-  append_metric(out, "kvasir_cache_evicted_total", "counter", "Entries dropped for room.", stats.evicted);
-  append_metric(out, "kvasir_cache_invalidated_total", "counter", "Entries removed on demand.", stats.invalidated);
-  append_metric(out, "kvasir_cache_removals_owed", "gauge", "Removals that the disk refused and that are tried again.",
-                stats.removals_owed);
-  append_metric(out, "kvasir_cache_corrupt_total", "counter", "Entries dropped at start for a bad checksum.",
-                stats.corrupt);
-}
-
-void append_engine_metrics(std::string& out, std::string_view model, const engine::EngineStats& stats) {
-  const std::string labels = label("model", model);
-  const auto total = static_cast<double>(std::max<std::uint64_t>(stats.kv_blocks_total, 1));
-  const auto emit = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
-    append_head(out, name, type, help);
-    append_sample(out, name, labels, value);
-  };
-  emit("kv_cache_utilization", "gauge", "Share of KV blocks that running sequences hold.",
-       static_cast<double>(stats.kv_blocks_used) / total);
-  emit("kvasir_kv_blocks_cached", "gauge", "KV blocks of prefixes that nobody uses now.", stats.kv_blocks_cached);
-  emit("request_queue_depth", "gauge", "Requests that wait for admission.", stats.waiting);
-  emit("kvasir_engine_running", "gauge", "Sequences that are computed now.", stats.running);
-  emit("kvasir_engine_prompt_tokens_total", "counter", "Prompt tokens.", stats.prompt_tokens);
-  emit("kvasir_engine_reused_tokens_total", "counter", "Prompt tokens read from the prefix cache.",
-       stats.reused_tokens);
-  emit("kvasir_engine_generated_tokens_total", "counter", "Generated tokens.", stats.generated_tokens);
-  emit("kvasir_engine_evicted_blocks_total", "counter", "KV blocks evicted.", stats.evicted_blocks);
-  emit("kvasir_engine_cancelled_total", "counter", "Requests cancelled by their clients.", stats.cancelled);
-  emit("kvasir_engine_steps_total", "counter", "Scheduler steps.", stats.steps);
+  append_metric(out, "kvasir_config_reload_success", "gauge", "1 if the configuration file was good when last read.",
+                config_good_.load() ? 1 : 0);
+  append_metric(out, "kvasir_config_reload_success_timestamp_seconds", "gauge",
+                "When a good configuration was last taken.", config_loaded_at_.load());
 }
 
 }  // namespace kvasir::gateway

@@ -1,9 +1,9 @@
-// What /metrics shows: relaxed atomics that requests bump, and one writer of the Prometheus text format.
+// What /metrics shows of requests: relaxed atomics that each request bumps once it is over.
 #pragma once
 
-#include "cache/response_cache.hpp"
-#include "engine/engine.hpp"
-#include "gateway/connection_limit.hpp"
+#include "gateway/histogram.hpp"
+#include "gateway/request_record.hpp"
+#include "gateway/series.hpp"
 
 #include <array>
 #include <atomic>
@@ -11,58 +11,34 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
-#include <span>
 #include <string>
-#include <string_view>
 
 namespace kvasir::gateway {
 
-enum class CacheTier { miss, exact, semantic, coalesced, bypass };
-inline constexpr std::size_t kCacheTiers = 5;
-std::string_view to_string(CacheTier tier);
-
-// Bounds as OpenTelemetry's GenAI conventions advise.
-class Histogram {
+// Amounts per second, over the last ten whole seconds. Thread safe.
+class RecentRate {
  public:
-  static constexpr std::size_t kMaxBounds = 16;
-  explicit Histogram(std::span<const double> bounds) : bounds_(bounds) {}
-
-  void observe(std::chrono::microseconds value);
-  void append(std::string& out, std::string_view name, std::string_view help) const;
+  using Clock = std::chrono::steady_clock;
+  void add(std::uint64_t amount, Clock::time_point now = Clock::now());
+  double per_second(Clock::time_point now = Clock::now()) const;
 
  private:
-  std::span<const double> bounds_;  // seconds, ascending
-  std::array<std::atomic<std::uint64_t>, kMaxBounds + 1> counts_{};
-  std::atomic<std::uint64_t> sum_microseconds_{0};
-};
-
-// What is known of a request once it is over.
-struct RequestRecord {
-  std::string id;
-  std::string tenant;
-  std::string key_name;
-  std::string model;
-  int status = 0;  // 499: the client hung up first
-  bool stream = false;
-  CacheTier tier = CacheTier::bypass;
-  std::string reason;
-  std::string entry;
-  std::string error;  // code or type
-  int prompt_tokens = 0;
-  int completion_tokens = 0;
-  int cached_tokens = 0;
-  std::chrono::microseconds total{};
-  std::chrono::microseconds first_byte{};  // zero: nothing was sent
+  static constexpr std::int64_t kSeconds = 10;
+  struct Slot {
+    std::int64_t second = -1;
+    std::uint64_t amount = 0;
+  };
+  mutable std::mutex mutex_;
+  std::array<Slot, kSeconds + 1> slots_;
 };
 
 // Thread safe.
 class Metrics {
  public:
-  Metrics();
-
   void record(const RequestRecord& request);
   void store_timed_out() { store_timeouts_.fetch_add(1, std::memory_order_relaxed); }
   void log_line_dropped() { dropped_log_lines_.fetch_add(1, std::memory_order_relaxed); }
+  void config_loaded(bool good);
 
   void append(std::string& out) const;
 
@@ -70,21 +46,55 @@ class Metrics {
   using Counter = std::atomic<std::uint64_t>;
   static constexpr std::size_t kMaxReasons = 64;
 
+  // Of completions whose model is known.
+  struct ModelSeries {
+    Histogram duration{kDurationBounds};
+    Histogram first_token{kFirstTokenBounds};
+    Histogram output_token{kOutputTokenBounds};
+    Histogram input_tokens{kTokenUsageBounds};
+    Histogram output_tokens{kTokenUsageBounds};
+    Histogram cost;
+    ModelSeries();
+  };
+  struct TenantSeries {
+    Counter requests{0};
+    Counter prompt_tokens{0};
+    Counter completion_tokens{0};
+    Counter cost{0};  // nano-USD
+  };
+
+  void record_completion(const RequestRecord& request);
+  void append_requests(std::string& out) const;
+  void append_cache(std::string& out) const;
+  void append_limits(std::string& out) const;
+  void append_stop_reasons(std::string& out) const;
+  void append_money(std::string& out) const;
+  void append_tokens(std::string& out) const;
+  void append_by_model(std::string& out) const;
+  void append_by_tenant(std::string& out) const;
+  void append_process(std::string& out) const;
+
   std::array<Counter, 600> by_status_{};
   std::array<Counter, kCacheTiers> by_tier_{};
+  std::array<Counter, kCacheTiers> saved_by_tier_{};  // nano-USD
+  std::array<Counter, 4> by_limit_{};                 // refusals, by LimitKind
+  std::array<Counter, 8> by_stop_reason_{};
+  Counter completions_{0};
   Counter prompt_tokens_{0};
   Counter completion_tokens_{0};
   Counter cached_tokens_{0};
   Counter store_timeouts_{0};
   Counter dropped_log_lines_{0};
+  std::atomic<bool> config_good_{true};
+  std::atomic<std::int64_t> config_loaded_at_{0};  // seconds since 1970; of the last good one
   mutable std::mutex reasons_mutex_;
   std::map<std::string, std::uint64_t, std::less<>> reasons_;  // of misses and bypasses; bounded
-  Histogram duration_;
-  Histogram first_token_;
+  Histogram duration_{kDurationBounds};
+  Histogram first_token_{kFirstTokenBounds};
+  Histogram output_token_{kOutputTokenBounds};
+  RecentRate generated_;
+  SeriesByLabel<ModelSeries> models_;
+  SeriesByLabel<TenantSeries> tenants_;
 };
-
-void append_connection_metrics(std::string& out, const ConnectionCounters& counters);
-void append_cache_metrics(std::string& out, const cache::CacheStats& stats);
-void append_engine_metrics(std::string& out, std::string_view model, const engine::EngineStats& stats);
 
 }  // namespace kvasir::gateway

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/backend.hpp"
+#include "gateway/money.hpp"
 
 #include <memory>
 #include <string>
@@ -14,7 +15,8 @@ class ModelTable {
  public:
   struct Model {
     std::string name;
-    std::unique_ptr<Backend> backend;
+    std::shared_ptr<Backend> backend;  // shared with the tables before and after a reload
+    Price price = {};
   };
 
   ModelTable(std::vector<Model> models, std::string default_model)
@@ -29,8 +31,8 @@ class ModelTable {
     return nullptr;
   }
   const std::vector<Model>& all() const { return models_; }
-  void close() {
-    for (Model& model : models_) model.backend->close();
+  void close() const {
+    for (const Model& model : models_) model.backend->close();
   }
 
  private:

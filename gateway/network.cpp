@@ -9,7 +9,6 @@
 namespace kvasir::gateway {
 namespace {
 
-using boost::asio::ip::address;
 using boost::asio::ip::address_v4;
 using boost::asio::ip::make_address_v4;
 
@@ -44,19 +43,19 @@ std::optional<Network> Network::parse(std::string_view text) {
   return Network(base, bits);
 }
 
-bool Network::contains(const address& given) const {
-  const address candidate = base_.is_v4() ? unmapped(given) : given;
+bool Network::contains(const boost::asio::ip::address& address) const {
+  const auto candidate = base_.is_v4() ? unmapped(address) : address;
   if (base_.is_v4() != candidate.is_v4()) return false;
   if (base_.is_v4()) return same_prefix(base_.to_v4().to_bytes(), candidate.to_v4().to_bytes(), prefix_bits_);
   return same_prefix(base_.to_v6().to_bytes(), candidate.to_v6().to_bytes(), prefix_bits_);
 }
 
-address unmapped(const address& given) {
-  if (!given.is_v6() || !given.to_v6().is_v4_mapped()) return given;
-  return make_address_v4(boost::asio::ip::v4_mapped, given.to_v6());
+boost::asio::ip::address unmapped(const boost::asio::ip::address& address) {
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+  return make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
 }
 
-bool is_private(const address& given) {
+bool is_private(const boost::asio::ip::address& address) {
   static const std::vector<Network> ranges =
       networks({"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
                 "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/128", "::1/128",
@@ -64,13 +63,13 @@ bool is_private(const address& given) {
   // IPv4 in the last (or, with 6to4, the first) bytes of an IPv6 address.
   static const std::vector<Network> wrapped = networks({"::/96", "64:ff9b::/96", "64:ff9b:1::/48"});
   static const Network six_to_four = *Network::parse("2002::/16");
-  const address candidate = unmapped(given);
+  const auto candidate = unmapped(address);
   const auto holds = [&](const Network& network) { return network.contains(candidate); };
   if (std::any_of(ranges.begin(), ranges.end(), holds)) return true;
   if (!candidate.is_v6()) return false;
   const auto bytes = candidate.to_v6().to_bytes();
   const auto v4_at = [&](std::size_t at) {
-    return address(address_v4({bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]}));
+    return boost::asio::ip::address(address_v4({bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]}));
   };
   if (std::any_of(wrapped.begin(), wrapped.end(), holds)) return is_private(v4_at(12));
   return six_to_four.contains(candidate) && is_private(v4_at(2));

@@ -3,49 +3,51 @@
 #include "gateway/error_response.hpp"
 #include "gateway/field_reader.hpp"
 #include "gateway/sse_parser.hpp"
-
-#include <algorithm>
+#include "gateway/upstream_answer.hpp"
+#include "gateway/upstream_backend.hpp"
 
 namespace kvasir::gateway {
 namespace {
 
+using SteadyClock = std::chrono::steady_clock;
 using simdjson::SUCCESS;
 
-constexpr std::size_t kBytesPerToken = 4;
 const ApiError kBrokenOff{
     502, "The upstream server sent a stream that broke off.", "upstream_error", "", "upstream_bad_answer", 0};
 
-// What an answer, or the event of a stream, tells of its usage.
-void read_usage(std::string_view json, RequestRecord& record) {
-  thread_local simdjson::dom::parser parser;
-  Json root;
-  Json usage;
-  if (json.find("\"usage\"") == std::string_view::npos) return;
-  if (parser.parse(json.data(), json.size()).get(root) != SUCCESS || root["usage"].get(usage) != SUCCESS) return;
-  const auto number = [&](std::string_view name, int& target) {
-    std::int64_t value = 0;
-    if (usage[name].get(value) == SUCCESS) target = static_cast<int>(std::clamp<std::int64_t>(value, 0, INT32_MAX));
-  };
-  number("prompt_tokens", record.prompt_tokens);
-  number("completion_tokens", record.completion_tokens);
-}
-
-// The client's side of a stream that passes by.
+// An answer on its way to the client.
 struct Passage {
   HttpExchange* exchange;
   RequestRecord* record;
-  std::string headers;
-  std::chrono::steady_clock::time_point begin;
+  std::string headers{};
+  SteadyClock::time_point started = SteadyClock::now();
   SseParser events{};
+  simdjson::dom::parser parser{};
   std::size_t pieces = 0;
   bool begun = false;
   bool ended = false;  // [DONE] came
   bool gone = false;   // the client
 
+  std::chrono::microseconds elapsed() const {
+    return std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - started);
+  }
+
+  // What an answer, or the event of a stream, says of itself.
+  void note(std::string_view json) {
+    Json root;
+    if (parser.parse(json.data(), json.size()).get(root) != SUCCESS) return;
+    if (const auto usage = read_usage(root)) {
+      record->prompt_tokens = usage->prompt;
+      record->cached_tokens = usage->cached;
+      record->completion_tokens = usage->completion;
+    }
+    std::string_view reason;
+    if (root["choices"].at(0)["finish_reason"].get(reason) == SUCCESS) record->stop_reason = reason;
+  }
+
   Task<bool> pass(std::string_view bytes) {
     if (!std::exchange(begun, true)) {
-      record->first_byte =
-          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+      record->first_byte = elapsed();
       gone = !co_await exchange->begin_stream(std::move(headers), "text/event-stream; charset=utf-8");
     }
     if (!gone) gone = !co_await exchange->write(std::string(bytes));
@@ -53,63 +55,99 @@ struct Passage {
     while (const auto data = events.next()) {
       ended = ended || *data == "[DONE]";
       ++pieces;
-      read_usage(*data, *record);
+      note(*data);
     }
     co_return !gone && !events.overflowed();
   }
+
+  Task<void> send(std::string body) {
+    note(body);
+    record->first_byte = elapsed();
+    HttpResponse response;
+    response.headers = std::move(headers);
+    response.body = std::move(body);
+    co_await respond(*exchange, *record, std::move(response));
+  }
+
+  Task<void> end() {
+    const bool sent = co_await exchange->end_stream();
+    record->status = sent ? 200 : 499;
+  }
+
+  Task<void> break_off(const ApiError& error) {
+    record->status = error.status;
+    record->error = error.code;
+    co_await exchange->write(error_event(error));
+    co_await exchange->abort();
+  }
 };
 
-}  // namespace
-
-Task<void> pass_on(UpstreamBackend& upstream, PassOn request, HttpExchange& exchange, Caller& caller,
-                   RequestRecord& record) {
-  Passage passage{&exchange, &record, std::move(request.headers), std::chrono::steady_clock::now()};
+ForwardCall call_of(PassOn request, const Caller& caller, const RequestRecord& record) {
   ForwardCall call;
   call.path = std::move(request.path);
   call.body = std::move(request.body);
-  call.tenant = caller.tenant;
+  call.tenant = caller.tenant();
   call.prefix = std::move(request.prefix);
   call.request_id = record.id;
-  call.stream = record.stream = request.stream;
-  const std::size_t asked = call.body.size() / kBytesPerToken;
+  call.traceparent = record.trace.traceparent();
+  call.stream = request.stream;
+  call.keep_alive = caller.snapshot();
+  return call;
+}
+
+Task<void> forward(UpstreamBackend& upstream, ForwardCall call, Passage& passage) {
+  HttpExchange& exchange = *passage.exchange;
   exchange.watch([&passage, control = call.control] {
     passage.gone = true;
     control->cancel();
   });
   ForwardSink sink;
-  if (request.stream) sink = [&passage](std::string_view bytes) { return passage.pass(bytes); };
+  if (call.stream) sink = [&passage](std::string_view bytes) { return passage.pass(bytes); };
   auto reply = co_await upstream.forward(std::move(call), exchange.executor(), std::move(sink));
   exchange.stop_watching();
-  if (!reply && !passage.begun && !passage.gone) {
-    co_await refuse(exchange, record, reply.error());
-  } else if (passage.gone) {
-    record.status = 499;
+  if (passage.gone) {
+    passage.record->status = 499;
+  } else if (!passage.begun && reply) {
+    co_await passage.send(std::move(reply->body));
   } else if (!passage.begun) {
-    read_usage(reply->body, record);
-    HttpResponse response;
-    response.headers = std::move(passage.headers);
-    response.body = std::move(reply->body);
-    record.status = 200;
-    const bool sent = co_await exchange.send(std::move(response));
-    if (!sent) record.status = 499;
+    co_await refuse(exchange, *passage.record, reply.error());
   } else if (reply && passage.ended) {
-    record.status = 200;
-    const bool ended = co_await exchange.end_stream();
-    if (!ended) record.status = 499;
+    co_await passage.end();
   } else {
     const ApiError error = reply ? kBrokenOff : reply.error();
-    record.status = error.status;
-    record.error = error.code;
-    co_await exchange.write("data: " + error.body() + "\n\n");
-    co_await exchange.abort();
+    co_await passage.break_off(error);
   }
-  if (passage.begun && record.completion_tokens == 0) {
-    record.prompt_tokens = static_cast<int>(asked);
-    record.completion_tokens = static_cast<int>(passage.pieces);
+}
+
+std::optional<ApiError> refusal_of(const PassOn& request, HttpExchange& exchange, Caller& caller, const Price& price) {
+  const bool cached_only = CacheDirectives::parse(exchange.request().cache_control).only_if_cached;
+  if (cached_only && !request.cache_reason.empty()) return ApiError::not_cached();
+  return caller.reserve(request.most, price);
+}
+
+}  // namespace
+
+Task<void> pass_on(const ModelTable::Model& model, PassOn request, HttpExchange& exchange, Caller& caller,
+                   RequestRecord& record) {
+  Passage passage{&exchange, &record};
+  record.model = model.name;
+  record.known_model = true;
+  record.stream = request.stream;
+  record.reason = request.cache_reason;
+  if (!record.reason.empty()) {
+    append_header(passage.headers, "x-kvasir-cache", to_string(record.tier));
+    append_header(passage.headers, "x-kvasir-cache-reason", record.reason);
   }
-  caller.tokens.charge(record.prompt_tokens + record.completion_tokens);
-  record.total =
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - passage.begin);
+  const int asked = request.most.prompt;
+  if (const auto refusal = refusal_of(request, exchange, caller, model.price)) {
+    co_await refuse(exchange, record, *refusal);
+  } else {
+    record.upstream = model.backend->place();
+    ForwardCall call = call_of(std::move(request), caller, record);
+    co_await forward(*model.backend->upstream(), std::move(call), passage);
+  }
+  settle(caller, record, {asked, 0, static_cast<int>(passage.pieces)}, model.price);
+  record.total = passage.elapsed();
 }
 
 }  // namespace kvasir::gateway

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 
 #include <unistd.h>
@@ -48,6 +49,10 @@ void append_field(std::string& out, std::string_view name, Number value) require
   append_number(out, value);
 }
 
+double rounded(float similarity) {
+  return std::round(static_cast<double>(similarity) * 1e4) / 1e4;
+}
+
 double milliseconds(std::chrono::microseconds duration) {
   return static_cast<double>(duration.count()) / 1000.0;
 }
@@ -67,26 +72,37 @@ RequestLog::~RequestLog() {
 }
 
 void RequestLog::request(const RequestRecord& record) {
-  if (!requests_) return;
+  if (!requests_.load(std::memory_order_relaxed)) return;
   thread_local std::string line;
   line = R"({"time":")";
   append_time(line);
   line += R"(","event":"request")";
   append_field(line, "id", record.id);
+  append_field(line, "trace_id", record.trace.trace_id);
+  append_field(line, "span_id", record.trace.span_id);
+  append_field(line, "parent_id", record.trace.parent_id);
   append_field(line, "tenant", record.tenant);
   append_field(line, "key", record.key_name);
   append_field(line, "model", record.model);
+  append_field(line, "upstream", record.upstream);
   append_field(line, "status", record.status);
   line += record.stream ? R"(,"stream":true)" : R"(,"stream":false)";
   if (!record.reason.empty()) append_field(line, "cache", to_string(record.tier));
   append_field(line, "reason", record.reason);
+  if (record.similarity) append_field(line, "similarity", rounded(*record.similarity));
   append_field(line, "entry", record.entry);
   append_field(line, "error", record.error);
+  append_field(line, "stop_reason", record.stop_reason);
   append_field(line, "prompt_tokens", record.prompt_tokens);
   append_field(line, "completion_tokens", record.completion_tokens);
   append_field(line, "cached_tokens", record.cached_tokens);
+  if (record.cost > 0) append_field(line, "cost_usd", in_usd(record.cost));
+  if (record.saved > 0) append_field(line, "saved_usd", in_usd(record.saved));
+  append_field(line, "bytes", record.bytes);
+  append_field(line, "queue_ms", milliseconds(record.queued));
   append_field(line, "first_byte_ms", milliseconds(record.first_byte));
   append_field(line, "total_ms", milliseconds(record.total));
+  append_field(line, "prompt", record.prompt);
   line += "}\n";
   add(line);
 }

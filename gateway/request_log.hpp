@@ -4,6 +4,7 @@
 
 #include "gateway/metrics.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -20,7 +21,8 @@ class RequestLog {
   RequestLog(const RequestLog&) = delete;
   RequestLog& operator=(const RequestLog&) = delete;
 
-  // Any thread.
+  // Any thread. Requests are logged or not from now on.
+  void set_requests(bool logged) { requests_.store(logged, std::memory_order_relaxed); }
   void request(const RequestRecord& record);
   void event(std::string_view message);
 
@@ -29,7 +31,7 @@ class RequestLog {
   void run();
 
   int descriptor_;
-  bool requests_;
+  std::atomic<bool> requests_;
   Metrics* metrics_;
   std::mutex mutex_;
   std::condition_variable wake_;

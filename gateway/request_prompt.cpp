@@ -80,7 +80,10 @@ bool RequestReader::suffix(std::string_view name, Json value) {
 }
 
 bool RequestReader::best_of(std::string_view name, Json value) {
-  return integer(name, value, 1, 20, best_of_);
+  std::int64_t count = 0;
+  if (!integer(name, value, 1, 20, count)) return false;
+  request_->best_of = static_cast<int>(count);
+  return true;
 }
 
 bool RequestReader::logprob_count(std::string_view name, Json value) {
@@ -104,9 +107,10 @@ bool RequestReader::finish_completion() {
   if (request_->raw_prompts.empty()) return fail("Missing required parameter: 'prompt'.", "prompt");
   if (!has_max_tokens_) request_->max_tokens = kDefaultMaxTokens;
   for (engine::RawPrompt& prompt : request_->raw_prompts) prompt.echo = echo_;
-  if (best_of_ != 0 && best_of_ < request_->n) return fail_range("best_of", "at least 'n'");
-  if (best_of_ > request_->n)
+  if (request_->best_of != 0 && request_->best_of < request_->n) return fail_range("best_of", "at least 'n'");
+  if (request_->best_of > request_->n) {
     refuse_for_engine("best_of", "models served in this process choose none; send it equal to 'n'");
+  }
   if (echo_ && request_->logprobs) {
     refuse_for_engine("echo", "models served in this process give no logprobs of the prompt");
   }

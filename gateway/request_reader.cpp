@@ -3,6 +3,7 @@
 #include "gateway/json_text.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <unordered_map>
 
@@ -274,8 +275,39 @@ bool RequestReader::response_format(std::string_view name, Json value) {
     return fail_range("response_format.type", "'text', 'json_object' or 'json_schema'");
   }
   if (type == "text") return true;
-  refuse_for_engine(name, "models served in this process answer with text only in this version");
-  request_->response_format = canonical_json(value);
+  request_->response_format = simdjson::minify(value);
+  request_->format.kind = engine::OutputFormat::Kind::json_object;
+  return type == "json_object" || json_schema(value);
+}
+
+bool RequestReader::json_schema(Json format) {
+  constexpr std::string_view kName = "response_format.json_schema";
+  Json described;
+  if (format["json_schema"].get(described) != simdjson::SUCCESS) {
+    return fail("Missing required parameter: 'response_format.json_schema'.", kName);
+  }
+  if (!described.is_object()) return fail_type(kName, "an object", described);
+  const std::string name_of_name = std::string(kName) + ".name";
+  Json field;
+  if (described["name"].get(field) != simdjson::SUCCESS) {
+    return fail("Missing required parameter: '" + name_of_name + "'.", name_of_name);
+  }
+  std::string word;
+  if (!text(name_of_name, field, word)) return false;
+  const bool named = !word.empty() && word.size() <= 64 && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '-';
+  });
+  if (!named) return fail_range(name_of_name, "1 to 64 letters, digits, '_' or '-'");
+  bool strict = false;
+  if (described["strict"].get(field) == simdjson::SUCCESS && !field.is_null() &&
+      !boolean(std::string(kName) + ".strict", field, strict)) {
+    return false;
+  }
+  // Without a schema any object will do.
+  if (described["schema"].get(field) != simdjson::SUCCESS || field.is_null()) return true;
+  const std::string name_of_schema = std::string(kName) + ".schema";
+  if (!field.is_object()) return fail_type(name_of_schema, "an object", field);
+  request_->format = {engine::OutputFormat::Kind::json_schema, simdjson::minify(field)};
   return true;
 }
 

@@ -50,6 +50,7 @@ class RequestReader : private FieldReader {
   bool cache_scope(std::string_view name, Json value);
   bool tools(std::string_view name, Json value);
   bool response_format(std::string_view name, Json value);
+  bool json_schema(Json format);
   bool verbosity(std::string_view name, Json value);
   bool reasoning_effort(std::string_view name, Json value);
   bool modalities(std::string_view name, Json value);
@@ -90,7 +91,6 @@ class RequestReader : private FieldReader {
   bool has_completion_limit_ = false;
   bool has_max_tokens_ = false;
   bool echo_ = false;
-  std::int64_t best_of_ = 0;  // 0: not given
 };
 
 }  // namespace kvasir::gateway

@@ -114,13 +114,12 @@ void ResponseWriter::end(std::string& out, const ShownAnswer&) {
   events_.lifecycle(out, final_.at("status") == "completed" ? "response.completed" : "response.incomplete", final_);
 }
 
-bool ResponseWriter::fail(std::string& out, const ApiError& error) {
+void ResponseWriter::fail(std::string& out, const ApiError& error) {
   json response = object("failed");
   response["error"] = {{"code", error.status == 429 ? "rate_limit_exceeded" : "server_error"},
                        {"message", error.message}};
   response["output"] = events_.output();
   events_.lifecycle(out, "response.failed", response);
-  return true;
 }
 
 }  // namespace kvasir::gateway

@@ -24,7 +24,7 @@ class ResponseWriter final : public AnswerWriter {
   void begin(std::string& out) override;
   void delta(std::string& out, const FlightDelta& delta) override;
   void end(std::string& out, const ShownAnswer& answer) override;
-  bool fail(std::string& out, const ApiError& error) override;
+  void fail(std::string& out, const ApiError& error) override;
   void rename(ApiError& error) const override { rename_to_response(error); }
 
  private:

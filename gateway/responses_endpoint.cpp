@@ -80,9 +80,9 @@ Task<void> ResponsesEndpoint::handle(HttpExchange& exchange, Caller& caller, Req
   const std::string path = request.path.substr(kPrefix.size());
   Result<std::string> body = ApiError::internal();
   if (request.method == "DELETE") {
-    body = co_await remove(caller.tenant, path);
+    body = co_await remove(caller.tenant(), path);
   } else {
-    body = co_await read(request, caller.tenant, path);
+    body = co_await read(request, caller.tenant(), path);
   }
   if (!body) {
     co_await refuse(exchange, record, body.error());
@@ -90,9 +90,7 @@ Task<void> ResponsesEndpoint::handle(HttpExchange& exchange, Caller& caller, Req
   }
   HttpResponse response;
   response.body = std::move(*body);
-  record.status = response.status;
-  const bool sent = co_await exchange.send(std::move(response));
-  if (!sent) record.status = 499;
+  co_await respond(exchange, record, std::move(response));
 }
 
 Task<void> ResponsesEndpoint::create(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
@@ -103,16 +101,14 @@ Task<void> ResponsesEndpoint::create(HttpExchange& exchange, Caller& caller, Req
   }
   json conversation = json::array();
   if (!parsed->previous.empty()) {
-    const auto chain = co_await store_->chain(caller.tenant, parsed->previous);
+    const auto chain = co_await store_->chain(caller.tenant(), parsed->previous);
     if (chain.empty()) {
       co_await refuse(exchange, record, previous_not_found(parsed->previous));
       co_return;
     }
     conversation = conversation_of(chain);
   }
-  json chat = std::move(parsed->chat);
-  chat["messages"] = chat_messages(*parsed, conversation);
-  auto read = parse_chat_request(chat.dump());
+  auto read = parse_chat_request(chat_body(*parsed, conversation));
   if (!read) {
     ApiError error = std::move(read.error());
     rename_to_response(error);
@@ -120,7 +116,7 @@ Task<void> ResponsesEndpoint::create(HttpExchange& exchange, Caller& caller, Req
     co_return;
   }
   auto asked = std::make_shared<ChatRequest>(std::move(*read));
-  ResponseWriter writer(std::move(*parsed), asked, caller.tenant, *store_);
+  ResponseWriter writer(std::move(*parsed), asked, caller.tenant(), *store_);
   co_await chat_->answer(exchange, caller, record, std::move(asked), writer);
 }
 

@@ -278,22 +278,25 @@ class ResponsesReader : private FieldReader {
       return fail("Missing required parameter: 'text.format.type'.", "text.format.type");
     }
     if (!text("text.format.type", named, type)) return false;
-    json given = json_of(value);
-    request_->shown["text"]["format"] = given;
-    if (type == "text") return true;
-    json wanted{{"type", type}};
-    if (type == "json_schema") {
-      for (const char* key : {"name", "schema"}) {
-        const std::string place = "text.format." + std::string(key);
-        if (!given.contains(key)) return fail("Missing required parameter: '" + place + "'.", place);
+    request_->shown["text"]["format"] = json_of(value);
+    if (type == "json_schema") return json_schema(value);
+    if (type == "json_object") request_->response_format = R"({"type":"json_object"})";
+    return type == "text" || type == "json_object" ||
+           fail_range("text.format.type", "'text', 'json_object' or 'json_schema'");
+  }
+
+  bool json_schema(Json format) {
+    std::string described;
+    for (const std::string_view key : {"name", "schema", "strict", "description"}) {
+      const std::string place = "text.format." + std::string(key);
+      Json part;
+      if (format[key].get(part) != simdjson::SUCCESS || part.is_null()) {
+        if (key != "name" && key != "schema") continue;
+        return fail("Missing required parameter: '" + place + "'.", place);
       }
-      for (const char* key : {"name", "schema", "strict", "description"}) {
-        if (const auto part = given.find(key); part != given.end()) wanted["json_schema"][key] = *part;
-      }
-    } else if (type != "json_object") {
-      return fail_range("text.format.type", "'text', 'json_object' or 'json_schema'");
+      described.append(described.empty() ? "\"" : ",\"").append(key).append("\":").append(simdjson::minify(part));
     }
-    request_->chat["response_format"] = std::move(wanted);
+    request_->response_format = R"({"type":"json_schema","json_schema":{)" + described + "}}";
     return true;
   }
 
@@ -354,20 +357,27 @@ Result<ResponsesRequest> parse_responses_request(std::string& body) {
   return request;
 }
 
-json chat_messages(const ResponsesRequest& request, const json& conversation) {
-  json messages = json::array();
+std::string chat_body(const ResponsesRequest& request, const json& conversation) {
+  json chat = request.chat;
+  json& messages = chat["messages"] = json::array();
   if (const json& instructions = request.shown.at("instructions"); instructions.is_string()) {
     messages.push_back({{"role", "system"}, {"content", instructions}});
   }
   append_chat_messages(messages, conversation);
   append_chat_messages(messages, request.input);
-  return messages;
+  std::string body = chat.dump();
+  if (request.response_format.empty()) return body;
+  body.back() = ',';
+  return body.append("\"response_format\":").append(request.response_format).append("}");
 }
 
 void rename_to_response(ApiError& error) {
   static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
       {"messages", "input"},
       {"max_completion_tokens", "max_output_tokens"},
+      {"response_format.json_schema.name", "text.format.name"},
+      {"response_format.json_schema.schema", "text.format.schema"},
+      {"response_format.json_schema.strict", "text.format.strict"},
       {"response_format", "text.format"},
       {"reasoning_effort", "reasoning.effort"},
       {"verbosity", "text.verbosity"},

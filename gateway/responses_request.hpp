@@ -14,14 +14,16 @@ struct ResponsesRequest {
   std::string previous;  // previous_response_id, or empty
   bool store = true;
   nlohmann::json shown = nlohmann::json::object();  // fields of the request that its answer repeats
-  nlohmann::json chat = nlohmann::json::object();   // the chat request, but for its messages
+  nlohmann::json chat = nlohmann::json::object();   // the chat request, but for its messages and
+  std::string response_format;                      // JSON, or empty: a schema's properties have an order
 };
 
 // Errors: 400 with the field's name in `param`. Any thread.
 Result<ResponsesRequest> parse_responses_request(std::string& body);
 
-// The chat's messages: the instructions, the conversation so far, the input. `conversation`: items, oldest first.
-nlohmann::json chat_messages(const ResponsesRequest& request, const nlohmann::json& conversation);
+// The whole chat request, JSON; its messages are the instructions, the conversation so far, the input. `conversation`:
+// items, oldest first.
+std::string chat_body(const ResponsesRequest& request, const nlohmann::json& conversation);
 
 // An error that names a field of the chat request names the field of the response that it comes from.
 void rename_to_response(ApiError& error);

@@ -1,6 +1,7 @@
 #include "gateway/settings.hpp"
 
 #include <charconv>
+#include <filesystem>
 
 namespace kvasir::gateway {
 
@@ -30,6 +31,13 @@ std::optional<ListenAddress> ListenAddress::parse(std::string_view text) {
     return std::nullopt;
   }
   return ListenAddress{std::string(host), port};
+}
+
+std::string embedding_name(const Settings& settings) {
+  if (settings.embedding_model.empty() || !settings.embedding_name.empty()) return settings.embedding_name;
+  std::string folder = settings.embedding_model;
+  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  return std::filesystem::path(folder).filename().string();
 }
 
 }  // namespace kvasir::gateway

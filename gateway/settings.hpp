@@ -3,6 +3,7 @@
 
 #include "cache/response_cache.hpp"
 #include "engine/engine.hpp"
+#include "gateway/money.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -18,6 +19,7 @@ struct ListenAddress {
 
   bool loopback() const;
   std::string text() const;
+  bool operator==(const ListenAddress&) const = default;
   static std::optional<ListenAddress> parse(std::string_view text);
 };
 
@@ -25,6 +27,8 @@ struct ListenAddress {
 struct TlsSettings {
   std::string certificate;
   std::string key;
+
+  bool operator==(const TlsSettings&) const = default;
 };
 
 struct ServerSettings {
@@ -44,14 +48,17 @@ struct ServerSettings {
   std::chrono::milliseconds stream_keepalive{15'000};  // a comment on a stream when nothing else comes for so long
   std::chrono::milliseconds drain_timeout{60'000};     // what still runs then is cut off
   bool log_requests = true;
+  bool log_prompts = false;  // the log has what users wrote
 };
 
 struct KeySettings {
   std::string name;
   std::string sha256;  // of the API key, 64 lower-case hexadecimal digits
   std::string tenant = "default";
-  int requests_per_minute = 0;  // 0: no limit
-  int tokens_per_minute = 0;    // 0: no limit
+  int requests_per_minute = 0;           // 0: no limit
+  int tokens_per_minute = 0;             // 0: no limit
+  std::vector<std::string> models = {};  // that it may use; empty: all
+  NanoUsd budget_per_day = 0;            // of UTC; 0: no limit
 };
 
 struct UpstreamSettings {
@@ -67,6 +74,8 @@ struct UpstreamSettings {
   std::string ca_file;                             // PEM; empty: the system's
   std::string tls_server_name;                     // whom the certificate must name; empty: the host of base_url
   std::vector<std::string> private_networks;       // "10.0.0.0/8": where the host's name may lead, besides the public
+
+  bool operator==(const UpstreamSettings&) const = default;
 };
 
 enum class UpstreamRouting { affinity, weighted };
@@ -77,6 +86,9 @@ struct ModelSettings {
   std::optional<engine::EngineSettings> engine;
   std::vector<UpstreamSettings> upstreams;
   UpstreamRouting routing = UpstreamRouting::affinity;
+  Price price = {};
+
+  bool operator==(const ModelSettings&) const = default;
 };
 
 // What /v1/responses keeps.
@@ -88,6 +100,7 @@ struct ResponseStoreSettings {
 struct Settings {
   ServerSettings server;
   std::vector<KeySettings> keys;
+  std::string admin_sha256;  // of the admin listener's key; empty: it has none, and listens on loopback only
   std::vector<ModelSettings> models;
   std::string default_model;    // serves requests without `model`; empty: `model` is required
   std::string embedding_model;  // folder; empty: no semantic tier
@@ -95,5 +108,8 @@ struct Settings {
   cache::CacheSettings cache;
   ResponseStoreSettings responses;
 };
+
+// What clients of /v1/embeddings call the embedder; empty: there is none.
+std::string embedding_name(const Settings& settings);
 
 }  // namespace kvasir::gateway

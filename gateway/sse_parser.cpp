@@ -31,8 +31,9 @@ std::optional<std::string_view> SseParser::next_line() {
     after_cr_ = false;
     if (buffer_[read_] == '\n') ++read_;
   }
-  const std::size_t end = buffer_.find_first_of("\r\n", std::max(read_, searched_));
-  if (end == std::string::npos) return std::nullopt;
+  std::size_t end = std::max(read_, searched_);
+  while (end < buffer_.size() && buffer_[end] != '\n' && buffer_[end] != '\r') ++end;
+  if (end == buffer_.size()) return std::nullopt;
   const auto line = std::string_view(buffer_).substr(read_, end - read_);
   after_cr_ = buffer_[end] == '\r';
   read_ = end + 1;

@@ -29,16 +29,21 @@ class TcpStream {
   using lowest_layer_type = socket_type::lowest_layer_type;
   using Clock = std::chrono::steady_clock;
 
+  // What becomes of a stream whose operation is late.
+  enum class Late { closes, stays_open };
+
   explicit TcpStream(const executor_type& executor) : TcpStream(socket_type(executor)) {}
-  explicit TcpStream(socket_type socket);
+  explicit TcpStream(socket_type socket, Late late = Late::closes);
   TcpStream(TcpStream&&) noexcept = default;
   TcpStream& operator=(TcpStream&&) noexcept = default;
   ~TcpStream();
 
-  // For what is started from now on, and for what runs. An operation that is late ends with beast::error::timeout, and
-  // the socket is closed.
-  void expires_after(Clock::duration duration) { state_->deadline = Clock::now() + duration; }
-  void expires_at(Clock::time_point deadline) { state_->deadline = deadline; }
+  // For what is started from now on, and for what runs. An operation that is late ends with beast::error::timeout.
+  void expires_after(Clock::duration duration) { expires_at(Clock::now() + duration); }
+  void expires_at(Clock::time_point deadline) {
+    state_->deadline = deadline;
+    state_->late = false;
+  }
 
   executor_type get_executor() { return state_->socket.get_executor(); }
   socket_type& socket() { return state_->socket; }
@@ -92,11 +97,12 @@ class TcpStream {
 
   // Shared with the operations that run.
   struct State : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
-    explicit State(socket_type&& open) : socket(std::move(open)) {}
+    State(socket_type&& open, Late when_late) : socket(std::move(open)), stays_open(when_late == Late::stays_open) {}
     socket_type socket;
     Clock::time_point deadline = Clock::time_point::max();
     int running = 0;
     bool late = false;
+    const bool stays_open;
   };
 
  public:

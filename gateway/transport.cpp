@@ -5,6 +5,7 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/beast/core/error.hpp>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -14,7 +15,7 @@ namespace kvasir::gateway {
 namespace {
 
 constexpr std::uint64_t kSlowestBytesPerSecond = 64 << 10;
-constexpr std::size_t kLingerRead = 64 << 10;
+constexpr std::size_t kLingerRead = 8 << 10;
 constexpr auto kLingerTime = std::chrono::seconds(2);
 
 // What is left of `parts` after `sent` bytes.
@@ -29,10 +30,11 @@ SteadyTime transfer_deadline(SteadyTime begin, std::chrono::milliseconds patienc
   return begin + patience + std::chrono::milliseconds(bytes_so_far * 1000 / kSlowestBytesPerSecond);
 }
 
-Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls) : socket_(std::move(socket)) {
+Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls)
+    : stream_(std::move(socket), TcpStream::Late::stays_open) {
   if (!tls) return;
-  tls_ = std::make_unique<TlsStream>(socket_, *tls);
-  ahead_ = std::make_unique<Ahead>(socket_.get_executor());
+  tls_ = std::make_unique<TlsStream>(stream_, *tls);
+  ahead_ = std::make_unique<Ahead>(stream_.get_executor());
 }
 
 // Until the read is over, or somebody cancels `done`.
@@ -41,66 +43,46 @@ Task<void> Transport::Ahead::wait() {
   co_await done.async_wait(use_tuple);
 }
 
-void Transport::start_clock(SteadyTime deadline) {
-  deadline_ = deadline;
-  expired_ = false;
-}
-
-bool Transport::stop_clock() {
-  deadline_ = SteadyTime::max();
-  return std::exchange(expired_, false);
-}
-
-void Transport::expire(SteadyTime now) {
-  if (now < deadline_) return;
-  deadline_ = SteadyTime::max();
-  expired_ = true;
-  cancel();
-}
-
 void Transport::cancel() {
-  ErrorCode ignored;
-  socket_.cancel(ignored);
+  stream_.cancel();
   if (ahead_) ahead_->done.cancel();
 }
 
 void Transport::close() {
   stop_watching();
-  ErrorCode ignored;
-  socket_.close(ignored);
+  stream_.close();
 }
 
 Task<bool> Transport::handshake(SteadyTime deadline) {
   if (!tls_) co_return true;
-  start_clock(deadline);
+  stream_.expires_at(deadline);
   const auto [error] = co_await tls_->async_handshake(asio::ssl::stream_base::server, use_tuple);
-  stop_clock();
+  stream_.expires_at(SteadyTime::max());
   co_return !error;
 }
 
 Task<Transport::Arrival> Transport::read(beast::flat_buffer& buffer, std::size_t most, SteadyTime deadline) {
-  if (ahead_ && (ahead_->reading || ahead_->failed || ahead_->count > 0))
-    co_return co_await read_ahead_of(buffer, deadline);
-  start_clock(deadline);
+  const bool ahead = ahead_ && (ahead_->reading || ahead_->error || ahead_->count > 0);
+  if (ahead) co_return co_await read_ahead_of(buffer, deadline);
+  stream_.expires_at(deadline);
   std::tuple<ErrorCode, std::size_t> result;
   if (tls_) {
     result = co_await tls_->async_read_some(buffer.prepare(most), use_tuple);
   } else {
-    result = co_await socket_.async_read_some(buffer.prepare(most), use_tuple);
+    result = co_await stream_.async_read_some(buffer.prepare(most), use_tuple);
   }
-  const bool too_late = stop_clock();
+  stream_.expires_at(SteadyTime::max());
   const auto [error, count] = result;
-  if (error) co_return too_late ? Arrival::expired : Arrival::closed;
+  if (error) co_return error == beast::error::timeout ? Arrival::expired : Arrival::closed;
   buffer.commit(count);
   co_return Arrival::bytes;
 }
 
 Task<Transport::Arrival> Transport::read_ahead_of(beast::flat_buffer& buffer, SteadyTime deadline) {
-  start_clock(deadline);
-  if (ahead_->reading) {
-    co_await ahead_->wait();
-  }
-  if (stop_clock()) co_return Arrival::expired;
+  stream_.expires_at(deadline);
+  if (ahead_->reading) co_await ahead_->wait();
+  stream_.expires_at(SteadyTime::max());
+  if (ahead_->error == beast::error::timeout) co_return Arrival::expired;
   if (ahead_->count == 0) co_return Arrival::closed;
   const std::string_view bytes(ahead_->bytes.data(), std::exchange(ahead_->count, 0));
   buffer.commit(asio::buffer_copy(buffer.prepare(bytes.size()), asio::buffer(bytes)));
@@ -114,7 +96,7 @@ std::size_t Transport::write_now(const Parts& parts) {
   msghdr message{};
   message.msg_iov = pieces.data();
   message.msg_iovlen = pieces.size();
-  const auto sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const auto sent = ::sendmsg(stream_.socket().native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent > 0 ? static_cast<std::size_t>(sent) : 0;
 }
 
@@ -125,14 +107,14 @@ Task<bool> Transport::write(std::string head, std::string body, std::chrono::mil
   if (sent == size) co_return true;
   const auto start = std::chrono::steady_clock::now();
   while (sent < size) {
-    start_clock(transfer_deadline(start, patience, sent));
+    stream_.expires_at(transfer_deadline(start, patience, sent));
     std::tuple<ErrorCode, std::size_t> result;
     if (tls_) {
       result = co_await tls_->async_write_some(rest_of(parts, sent), use_tuple);
     } else {
-      result = co_await socket_.async_write_some(rest_of(parts, sent), use_tuple);
+      result = co_await stream_.async_write_some(rest_of(parts, sent), use_tuple);
     }
-    stop_clock();
+    stream_.expires_at(SteadyTime::max());
     const auto [error, count] = result;
     if (error) co_return false;
     sent += count;
@@ -142,16 +124,16 @@ Task<bool> Transport::write(std::string head, std::string body, std::chrono::mil
 
 Task<void> Transport::reset() {
   stop_watching();
-  Timer timer(socket_.get_executor());
+  Timer timer(stream_.get_executor());
   for (int round = 0; round < 100; ++round) {
     int unsent = 0;
-    if (::ioctl(socket_.native_handle(), SIOCOUTQ, &unsent) != 0 || unsent == 0) break;
+    if (::ioctl(stream_.socket().native_handle(), SIOCOUTQ, &unsent) != 0 || unsent == 0) break;
     timer.expires_after(std::chrono::milliseconds(5));
     co_await timer.async_wait(use_tuple);
   }
   ErrorCode ignored;
-  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
-  socket_.close(ignored);
+  stream_.socket().set_option(asio::socket_base::linger(true, 0), ignored);
+  stream_.socket().close(ignored);
 }
 
 // Closing with unread bytes would reset the connection and could take our last answer with it.
@@ -160,19 +142,19 @@ Task<void> Transport::linger() {
   ErrorCode ignored;
   if (tls_) {
     if (ahead_->reading) {
-      socket_.cancel(ignored);
+      stream_.cancel();
       co_await ahead_->wait();
     }
-    start_clock(deadline);
+    stream_.expires_at(deadline);
     co_await tls_->async_shutdown(use_tuple);
-    stop_clock();
+    stream_.expires_at(SteadyTime::max());
   }
-  socket_.shutdown(Tcp::socket::shutdown_send, ignored);
+  stream_.socket().shutdown(Tcp::socket::shutdown_send, ignored);
   std::string unread(kLingerRead, '\0');
   while (std::chrono::steady_clock::now() < deadline) {
-    start_clock(deadline);
-    const auto [error, count] = co_await socket_.async_read_some(asio::buffer(unread), use_tuple);
-    stop_clock();
+    stream_.expires_at(deadline);
+    const auto [error, count] = co_await stream_.async_read_some(asio::buffer(unread), use_tuple);
+    stream_.expires_at(SteadyTime::max());
     if (error) break;
   }
 }
@@ -201,12 +183,12 @@ void Transport::wait_for_hang_up(const std::weak_ptr<void>& owner) {
     const auto alive = owner.lock();
     if (error || !alive || !hang_up_) return;
     char byte = 0;
-    const auto got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    const auto got = ::recv(stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got > 0) return;  // the next request of a pipeline
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return wait_for_hang_up(owner);
     hung_up();
   };
-  socket_.async_wait(Socket::wait_read, asio::bind_cancellation_slot(stop_watch_.slot(), std::move(seen)));
+  stream_.socket().async_wait(Socket::wait_read, asio::bind_cancellation_slot(stop_watch_.slot(), std::move(seen)));
 }
 
 // Not cancelled by stop_watching(): the next read() takes over.
@@ -216,9 +198,10 @@ void Transport::read_ahead(const std::shared_ptr<void>& owner) {
   tls_->async_read_some(asio::buffer(ahead_->bytes), [this, owner](const ErrorCode& error, std::size_t count) {
     ahead_->reading = false;
     ahead_->count = count;
-    ahead_->failed = error && error != asio::error::operation_aborted;
+    // linger() stops this read and goes on.
+    ahead_->error = error == asio::error::operation_aborted ? ErrorCode{} : error;
     ahead_->done.cancel();
-    if (ahead_->failed) hung_up();
+    if (ahead_->error) hung_up();
   });
 }
 

@@ -35,7 +35,7 @@ class Transport {
   // `tls` null: plain TCP.
   Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls);
 
-  Executor executor() { return socket_.get_executor(); }
+  Executor executor() { return stream_.get_executor(); }
 
   // Before anything else; true at once without TLS.
   Task<bool> handshake(SteadyTime deadline);
@@ -55,13 +55,11 @@ class Transport {
   void watch(const std::shared_ptr<void>& owner, std::function<void()> hang_up);
   void stop_watching();
 
-  // Ends the read or write whose deadline is over.
-  void expire(SteadyTime now);
   // Ends what is under way; a read sees Arrival::closed.
   void cancel();
 
  private:
-  using TlsStream = asio::ssl::stream<Socket&>;
+  using TlsStream = asio::ssl::stream<TcpStream&>;
   using Parts = std::array<asio::const_buffer, 2>;
 
   std::size_t write_now(const Parts& parts);
@@ -69,26 +67,21 @@ class Transport {
   void wait_for_hang_up(const std::weak_ptr<void>& owner);
   void read_ahead(const std::shared_ptr<void>& owner);
   void hung_up();
-  void start_clock(SteadyTime deadline);
-  // True if the deadline came first.
-  bool stop_clock();
 
-  Socket socket_;
+  TcpStream stream_;
   std::unique_ptr<TlsStream> tls_;
-  SteadyTime deadline_ = SteadyTime::max();
-  bool expired_ = false;
 
   std::function<void()> hang_up_;
   asio::cancellation_signal stop_watch_;
 
   // TLS tells of a hang-up only to who reads: what such a read brings waits here for the next read().
   struct Ahead {
-    explicit Ahead(Executor executor) : done(executor) {}
+    explicit Ahead(const Executor& executor) : done(executor) {}
     Task<void> wait();
     std::array<char, 4096> bytes;
     std::size_t count = 0;
     bool reading = false;
-    bool failed = false;
+    ErrorCode error;
     Timer done;
   };
   std::unique_ptr<Ahead> ahead_;

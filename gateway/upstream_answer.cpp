@@ -14,9 +14,15 @@ using simdjson::SUCCESS;
 
 constexpr std::size_t kMaxChoices = 128;
 
-std::string text_of(Json object, std::string_view key) {
+// Empty if it is no string. Valid until the parser is used again.
+std::string_view text_of(Json object, std::string_view key) {
   std::string_view text;
-  return object[key].get(text) == SUCCESS ? std::string(text) : std::string();
+  return object[key].get(text) == SUCCESS ? text : std::string_view();
+}
+
+// Most chunks repeat what the first one said.
+void keep(std::string& known, std::string_view text) {
+  if (!text.empty() && text != known) known = text;
 }
 
 int int_of(Json object, std::string_view key) {
@@ -24,11 +30,12 @@ int int_of(Json object, std::string_view key) {
   return object[key].get(number) == SUCCESS ? static_cast<int>(std::clamp<std::int64_t>(number, 0, INT32_MAX)) : 0;
 }
 
-void read_usage(Json root, cache::Answer& answer) {
-  Json usage;
-  if (root["usage"].get(usage) != SUCCESS || !usage.is_object()) return;
-  answer.prompt_tokens = int_of(usage, "prompt_tokens");
-  answer.completion_tokens = int_of(usage, "completion_tokens");
+void note_usage(Json root, FlightResult& result) {
+  const auto usage = read_usage(root);
+  if (!usage) return;
+  result.answer.prompt_tokens = usage->prompt;
+  result.answer.completion_tokens = usage->completion;
+  result.cached_tokens = usage->cached;
 }
 
 // A message or delta holds something that an Answer does not: a tool call, reasoning, audio.
@@ -64,6 +71,17 @@ bool read_choice(Json json, FlightResult& result) {
 
 }  // namespace
 
+std::optional<TokenUsage> read_usage(Json root) {
+  Json told;
+  if (root["usage"].get(told) != SUCCESS || !told.is_object()) return std::nullopt;
+  TokenUsage usage{int_of(told, "prompt_tokens"), 0, int_of(told, "completion_tokens")};
+  Json details;
+  if (told["prompt_tokens_details"].get(details) == SUCCESS && details.is_object()) {
+    usage.cached = int_of(details, "cached_tokens");
+  }
+  return usage;
+}
+
 Result<FlightResult> read_completion(std::string body) {
   simdjson::dom::parser parser;
   Json root;
@@ -78,7 +96,7 @@ Result<FlightResult> read_completion(std::string body) {
   for (const Json choice : choices) {
     if (!read_choice(choice, result)) return bad_answer("a choice without a message").error;
   }
-  read_usage(root, result.answer);
+  note_usage(root, result);
   result.raw_body = std::move(body);
   return result;
 }
@@ -89,11 +107,9 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
   if (parser.parse(data).get(root) != SUCCESS || !root.is_object()) return bad_answer("a chunk that is not JSON").error;
   Json problem;
   if (root["error"].get(problem) == SUCCESS && !problem.is_null()) return refused_with(502, data, 0).error;
-  if (auto model = text_of(root, "model"); !model.empty()) result_.answer.model = std::move(model);
-  if (auto print = text_of(root, "system_fingerprint"); !print.empty()) {
-    result_.answer.system_fingerprint = std::move(print);
-  }
-  read_usage(root, result_.answer);
+  keep(result_.answer.model, text_of(root, "model"));
+  keep(result_.answer.system_fingerprint, text_of(root, "system_fingerprint"));
+  note_usage(root, result_);
   FlightDelta delta;
   simdjson::dom::array choices;
   // Keep-alives and events of a server's own have no choices (a default-made array must not be walked).
@@ -120,7 +136,7 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
         choice.logprobs += simdjson::minify(item);
       }
     }
-    if (auto reason = text_of(json, "finish_reason"); !reason.empty()) choice.answer.finish_reason = std::move(reason);
+    keep(choice.answer.finish_reason, text_of(json, "finish_reason"));
   }
   delta.raw = std::move(data);
   return delta;

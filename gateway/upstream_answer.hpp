@@ -3,11 +3,18 @@
 
 #include "gateway/api_error.hpp"
 #include "gateway/in_flight.hpp"
+#include "gateway/money.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include <simdjson.h>
+
 namespace kvasir::gateway {
+
+// What an answer, or the chunk of a stream, tells of its tokens.
+std::optional<TokenUsage> read_usage(simdjson::dom::element root);
 
 // A chat.completion body. Anything else (HTML, half a JSON, nothing): 502.
 Result<FlightResult> read_completion(std::string body);

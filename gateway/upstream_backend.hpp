@@ -23,6 +23,8 @@ struct ForwardCall {
   std::string request_id;
   std::string traceparent;  // may be empty
   bool stream = false;
+  // As BackendCall's.
+  std::shared_ptr<const void> keep_alive = {};
   // cancel() on the executor's thread ends the call early.
   std::shared_ptr<UpstreamCall> control = std::make_shared<UpstreamCall>();
 };
@@ -44,6 +46,7 @@ class UpstreamBackend final : public Backend {
 
   std::optional<ApiError> check(const ChatRequest& request) const override;
   bool keeps_shape() const override { return true; }
+  std::string place() const override { return client_->names(); }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
   UpstreamBackend* upstream() override { return this; }
   std::vector<UpstreamStats> upstream_stats() const override { return client_->stats(); }

@@ -220,6 +220,12 @@ std::vector<UpstreamStats> UpstreamClient::stats() const {
   return all;
 }
 
+std::string UpstreamClient::names() const {
+  std::string names;
+  for (const auto& server : servers_) names.append(names.empty() ? "" : ",").append(server->name());
+  return names;
+}
+
 void UpstreamClient::close() {
   for (const auto& server : servers_) server->close();
 }

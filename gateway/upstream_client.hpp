@@ -56,6 +56,8 @@ class UpstreamClient {
 
   bool has_choice() const { return servers_.size() > 1; }
   std::vector<UpstreamStats> stats() const;
+  // Of all its upstreams, with commas between.
+  std::string names() const;
   void close();
 
  private:

@@ -56,6 +56,10 @@ UpstreamConnection::UpstreamConnection(Executor executor, std::shared_ptr<std::a
 UpstreamConnection::~UpstreamConnection() {
   watch_->socket = nullptr;
   watch_->timer.cancel();
+  // OpenSSL gives up the session of a connection that ends without this; the end of an answer is known from HTTP.
+  if (tls_ && SSL_is_init_finished(tls_->native_handle())) {
+    SSL_set_shutdown(tls_->native_handle(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  }
   open_connections_->fetch_sub(1, std::memory_order_relaxed);
 }
 

@@ -90,6 +90,7 @@ UpstreamFault refused_with(int status, std::string_view body, int retry_after_se
                        status < 500 ? "invalid_request_error" : "upstream_error", "", "", retry_after_seconds}};
   ApiError& error = fault.error;
   if (status == 429) error.type = "rate_limit_error";
+  if (body.empty()) return fault;
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   simdjson::dom::element inner;

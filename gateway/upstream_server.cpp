@@ -79,7 +79,7 @@ UpstreamServer::UpstreamServer(const UpstreamSettings& settings, std::string nam
       url_(std::move(url)),
       proxy_(std::move(proxy)),
       log_(hooks.log),
-      addresses_(proxy_ ? proxy_->host : url_.host, std::move(private_networks), hooks.look_up, hooks.log),
+      addresses_(proxy_ ? proxy_->host : url_.host, std::move(private_networks), hooks),
       breaker_(random_unit) {}
 
 bool UpstreamServer::reuse_connection(UpstreamCall& call, Executor executor) {

@@ -21,12 +21,6 @@
 
 namespace kvasir::gateway {
 
-// What the world outside a backend gives it.
-struct UpstreamHooks {
-  LookUp look_up = system_look_up;
-  LogEvent log = [](std::string_view) {};
-};
-
 // A request on its way, as far as it can be ended early. Used on its executor's thread.
 struct UpstreamCall {
   bool cancelled = false;

@@ -26,6 +26,8 @@ void join(std::string& text, std::string_view more) {
 
 void hash_message(ContentHasher& hasher, const Message& message) {
   hasher.field(to_string(message.role)).field(message.name).field(message.text);
+  hasher.field(message.tool_call_id).field(message.tool_calls.size());
+  for (const ToolCall& call : message.tool_calls) hasher.field(call.id).field(call.name).field(call.arguments);
 }
 
 ContentId identity_of(const Document& document) {

@@ -14,10 +14,21 @@ enum class Role { system, developer, user, assistant, tool };
 
 std::string_view to_string(Role role);
 
+// A function that an assistant asked for in an earlier turn.
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // JSON text
+
+  bool operator==(const ToolCall&) const = default;
+};
+
 struct Message {
   Role role = Role::user;
-  std::string text;  // UTF-8; content parts of type text are joined by the edge
-  std::string name;  // OpenAI's optional participant name
+  std::string text;                    // UTF-8; content parts of type text are joined by the edge
+  std::string name;                    // OpenAI's optional participant name
+  std::vector<ToolCall> tool_calls{};  // of the assistant
+  std::string tool_call_id{};          // of a tool's result: the call that it answers
 
   bool operator==(const Message&) const = default;
 };

@@ -97,6 +97,19 @@ client_tests() {
     --junitxml="$results/clients.xml" tests/clients
 }
 
+fuzz() {
+  cmake --preset fuzz --log-level=WARNING >/dev/null && cmake --build build/fuzz || return
+  local name corpus
+  for name in http json sse yaml; do
+    corpus=build/fuzz/corpus/$name
+    mkdir -p "$corpus"
+    build/fuzz/tests/fuzz/"${name}_fuzz" -max_total_time=20 -timeout=10 -rss_limit_mb=1024 -artifact_prefix=build/fuzz/ \
+      "$corpus" "tests/fuzz/seeds/$name" 2>"$corpus.log" && continue
+    tail -n 40 "$corpus.log"
+    return 1
+  done
+}
+
 step packages "The message above says what is missing." \
   deploy/install_packages.sh deploy/packages.txt tests/packages.txt || finish
 step format "Format the files named above: clang-format-14 -i FILE" check_format
@@ -110,5 +123,6 @@ step clang-tidy "Fix the findings above; .clang-tidy has the checks." python3 te
 step build-asan "Fix the first error above." build_sanitized && suite sanitized unit_tests asan sanitized
 step clients-venv "Check the network: pip could not install tests/clients/requirements.txt." make_venv &&
   suite clients client_tests
+step fuzz "The input is in build/fuzz; run its fuzzer with that file as the only argument." fuzz
 step bench-smoke "Run it by hand: build/release/gateway/kvasir bench --smoke" build/release/gateway/kvasir bench --smoke
 finish

@@ -64,12 +64,32 @@ class Gateway:
     def admin_url(self):
         return f"http://127.0.0.1:{self.admin_port}"
 
+    def until_logged(self, text, seconds=20):
+        """The log is written by a thread of its own, a moment after the answer."""
+        end = time.monotonic() + seconds
+        while text not in self.log():
+            assert time.monotonic() < end, f"{text!r} never came into the log:\n{self.log()[-2000:]}"
+            time.sleep(0.02)
+
     def log(self):
         return (self.folder / "log").read_text(errors="replace")
 
-    def start(self):
+    def requests_logged(self):
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == "request"]
+
+    def change(self, change):
+        """Writes the configuration that `change` makes of the present one, as an editor does: whole, then in place."""
+        config = json.loads(self.config.read_text())
+        change(config)
+        fresh = self.folder / "kvasir.yaml.new"
+        fresh.write_text(json.dumps(config, indent=1))
+        fresh.rename(self.config)
+
+    def start(self, environment=None):
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([BINARY, "serve", "--config", self.config], stdout=log, stderr=log)
+            self.process = subprocess.Popen([BINARY, "serve", "--config", self.config], stdout=log, stderr=log,
+                                            env={**os.environ, **(environment or {})})
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

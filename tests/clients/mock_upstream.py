@@ -21,7 +21,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.requests.append({"body": body, "authorization": self.headers.get("authorization")})
+        self.server.requests.append({"body": body, "authorization": self.headers.get("authorization"),
+                                     "traceparent": self.headers.get("traceparent")})
         if self.path.endswith("/embeddings"):
             return self.embeddings(body)
         legacy = not self.path.endswith("/chat/completions")

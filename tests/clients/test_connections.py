@@ -72,6 +72,7 @@ def test_all_addresses_together_have_no_more_than_there_is(start_gateway, upstre
         with socket.create_connection(("127.0.0.1", gateway.port), source_address=("127.0.0.9", 0)) as three:
             assert three.recv(100).startswith(b"HTTP/1.1 503")
         assert metric(gateway, 'kvasir_connections_refused_total{limit="all"}') == 1
+        assert metric(gateway, "kvasir_connections_limit") == 2
 
 
 def test_running_out_of_descriptors_ends_nothing(start_gateway, upstream):

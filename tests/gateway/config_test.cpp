@@ -39,12 +39,14 @@ server: {listen: 127.0.0.1:8081, admin: "[::1]:9091", max_body_bytes: 33554432, 
 auth:
   keys:
     - {name: team-a, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", tenant: a,
-       requests_per_minute: 600, tokens_per_minute: 200000}
+       requests_per_minute: 600, tokens_per_minute: 200000, models: [mock], budget_usd_per_day: 2.5}
+  admin: {sha256: "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"}
 models:
   - name: smollm2
     engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32}
   - name: mock
     upstream: {base_url: "http://127.0.0.1:9101/v1/", api_key: "${MOCK_KEY:-none}", model: mock, timeout: 90s}
+    price: {input: 0.15, output: 0.60}
 default_model: smollm2
 embedding: {model: path/to/embedder, name: minilm}
 responses: {ttl: 168h, max_bytes: 64MiB}
@@ -61,6 +63,10 @@ cache:
   EXPECT_EQ(settings.server.admin.text(), "[::1]:9091");
   EXPECT_EQ(settings.server.threads, 3);
   EXPECT_EQ(settings.keys.at(0).tokens_per_minute, 200000);
+  EXPECT_THAT(settings.keys.at(0).models, ElementsAre("mock"));
+  EXPECT_EQ(settings.keys.at(0).budget_per_day, 2'500'000'000);
+  EXPECT_EQ(settings.admin_sha256.substr(0, 4), "cb00");
+  EXPECT_EQ(settings.models.at(1).price, (Price{150'000, 150'000, 600'000}));
   EXPECT_EQ(settings.models.at(0).engine->kv_memory, 2ULL << 30);
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).base_url, "http://127.0.0.1:9101/v1");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).api_key, "none");
@@ -170,8 +176,6 @@ TEST(Config, takes_what_an_open_network_needs) {
   EXPECT_EQ(server.stream_keepalive, std::chrono::seconds(5));
   EXPECT_THAT(messages(parse(print_config(config.settings))), ElementsAre());
   EXPECT_FALSE(parse(kModel).settings.server.tls);
-  EXPECT_THAT(parse(kModel, {{"KVASIR_SERVER_CORS_ORIGINS", "http://a,http://b"}}).settings.server.cors_origins,
-              ElementsAre("http://a", "http://b"));
 }
 
 TEST(Config, names_half_a_certificate_and_an_origin_that_is_none) {
@@ -181,11 +185,24 @@ TEST(Config, names_half_a_certificate_and_an_origin_that_is_none) {
                   HasSubstr("k.yaml:3:17: server.cors_origins: 'https://a.example/' is neither")));
 }
 
-TEST(Config, keeps_the_admin_listener_on_loopback) {
-  const std::string key =
-      "auth: {keys: [{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}\n";
-  EXPECT_THAT(messages(parse("server: {admin: 0.0.0.0:9090}\n" + key + std::string(kModel))),
-              ElementsAre(HasSubstr("server.admin has no key in this version")));
+TEST(Config, listens_for_the_admin_beyond_loopback_only_with_its_key) {
+  const std::string open = "server: {admin: 0.0.0.0:9090}\n" + std::string(kModel);
+  EXPECT_THAT(messages(parse(open)),
+              ElementsAre(HasSubstr("without auth.admin.sha256 the admin API listens on loopback")));
+  EXPECT_THAT(messages(parse("auth: {admin: {sha256: "
+                             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}}\n" +
+                             open)),
+              ElementsAre());
+}
+
+TEST(Config, refuses_keys_that_fit_no_model_or_are_given_twice) {
+  const std::string key = "{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  EXPECT_THAT(messages(parse("auth: {keys: [" + key + ", models: [x]}]}\n" + std::string(kModel))),
+              ElementsAre(HasSubstr("names the model 'x', which is none")));
+  EXPECT_THAT(messages(parse("auth: {keys: [" + key + "}, " + key + "}]}\n" + std::string(kModel))),
+              ElementsAre(HasSubstr("this key is given twice")));
+  EXPECT_THAT(messages(parse("auth: {keys: [" + key + ", budget_usd_per_day: -1}]}\n" + std::string(kModel))),
+              ElementsAre(HasSubstr("budget_usd_per_day is '-1'; expected a number from 0")));
 }
 
 TEST(Config, refuses_an_upstream_that_could_not_be_served) {
@@ -199,12 +216,16 @@ TEST(Config, refuses_an_upstream_that_could_not_be_served) {
 
 TEST(Config, prints_itself_without_secrets_and_reads_that_back) {
   const Config config = parse(
-      "auth: {keys: [{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}\n"
-      "models: [{name: m, upstream: {base_url: 'http://h:1/v1', api_key: sk-secret}}]\n");
+      "auth: {keys: [{name: k, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad, models: [m], "
+      "budget_usd_per_day: 0.75}]}\n"
+      "models: [{name: m, upstream: {base_url: 'http://h:1/v1', api_key: sk-secret}, price: {input: 0.15, output: "
+      "0.6}}]\n");
   ASSERT_THAT(messages(config), ElementsAre());
   const std::string printed = print_config(config.settings);
   EXPECT_THAT(printed, testing::Not(HasSubstr("sk-secret")));
   EXPECT_THAT(printed, testing::Not(HasSubstr("ba7816bf")));
+  EXPECT_EQ(parse(printed).settings.models.at(0).price, config.settings.models.at(0).price);
+  EXPECT_EQ(parse(printed).settings.keys.at(0).budget_per_day, 750'000'000);
   // Only the masked digest is not a value any more.
   EXPECT_THAT(messages(parse(printed)), ElementsAre(HasSubstr("sha256 must be 64")));
 }

@@ -9,38 +9,40 @@ namespace {
 constexpr const char* kAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 TEST(KeyRing, without_keys_admits_everybody_as_one_tenant) {
-  KeyRing ring({});
-  const auto caller = ring.admit("");
-  ASSERT_TRUE(caller.has_value());
-  EXPECT_EQ((*caller)->tenant, "default");
+  const KeyRing ring({});
+  const ApiKey* key = ring.find("");
+  ASSERT_NE(key, nullptr);
+  EXPECT_EQ(key->tenant, "default");
 }
 
 TEST(KeyRing, knows_a_key_by_its_digest) {
-  KeyRing ring({{"k", kAbc, "team", 0, 0}});
-  const auto caller = ring.admit("Bearer abc");
-  ASSERT_TRUE(caller.has_value());
-  EXPECT_EQ((*caller)->tenant, "team");
-  EXPECT_TRUE(ring.admit("bearer   abc ").has_value());
+  const KeyRing ring({{"k", kAbc, "team", 0, 0}});
+  const ApiKey* key = ring.find("Bearer abc");
+  ASSERT_NE(key, nullptr);
+  EXPECT_EQ(key->tenant, "team");
+  EXPECT_EQ(ring.find("bearer   abc "), key);
 }
 
-TEST(KeyRing, refuses_a_wrong_or_missing_key) {
-  KeyRing ring({{"k", kAbc, "team", 0, 0}});
+TEST(KeyRing, does_not_know_a_wrong_or_missing_key) {
+  const KeyRing ring({{"k", kAbc, "team", 0, 0}});
   for (const char* header : {"", "Bearer", "Bearer ", "Bearer abd", "Basic abc", "abc"}) {
-    const auto caller = ring.admit(header);
-    ASSERT_TRUE(caller.has_error()) << header;
-    EXPECT_EQ(caller.error().status, 401);
-    EXPECT_EQ(caller.error().code, "invalid_api_key");
+    EXPECT_EQ(ring.find(header), nullptr) << header;
   }
 }
 
-TEST(KeyRing, limits_requests_per_minute) {
-  KeyRing ring({{"k", kAbc, "team", 2, 0}});
-  EXPECT_TRUE(ring.admit("Bearer abc").has_value());
-  EXPECT_TRUE(ring.admit("Bearer abc").has_value());
-  const auto third = ring.admit("Bearer abc");
-  ASSERT_TRUE(third.has_error());
-  EXPECT_EQ(third.error().status, 429);
-  EXPECT_GT(third.error().retry_after_seconds, 0);
+TEST(KeyRing, lets_a_key_use_all_models_or_those_that_it_names) {
+  EXPECT_TRUE(KeyRing({{"k", kAbc, "team", 0, 0}}).find("Bearer abc")->may_use("any"));
+  const KeyRing ring({{"k", kAbc, "team", 0, 0, {"small"}}});
+  EXPECT_TRUE(ring.find("Bearer abc")->may_use("small"));
+  EXPECT_FALSE(ring.find("Bearer abc")->may_use("large"));
+}
+
+TEST(KeyRing, keeps_the_levels_of_a_key_whose_limits_stay) {
+  const KeyRing before({{"k", kAbc, "team", 2, 100}});
+  const KeyRing renamed({{"new name", kAbc, "other", 2, 200}}, nullptr, &before);
+  EXPECT_EQ(renamed.find("Bearer abc")->requests, before.find("Bearer abc")->requests);
+  EXPECT_NE(renamed.find("Bearer abc")->tokens, before.find("Bearer abc")->tokens);
+  EXPECT_EQ(renamed.find("Bearer abc")->budget, before.find("Bearer abc")->budget);
 }
 
 TEST(RateLimit, fills_again_with_time) {
@@ -55,8 +57,27 @@ TEST(RateLimit, remembers_debt) {
   RateLimit limit(60);
   const auto now = RateLimit::Clock::now();
   limit.charge(90, now);
-  EXPECT_EQ(limit.wait(now), 31);
-  EXPECT_EQ(limit.wait(now + std::chrono::seconds(32)), 0);
+  EXPECT_EQ(limit.take(1, now), 31);
+  EXPECT_EQ(limit.take(1, now + std::chrono::seconds(32)), 0);
+}
+
+TEST(RateLimit, lets_more_than_a_minutes_worth_through_when_it_is_full) {
+  RateLimit limit(60);
+  const auto now = RateLimit::Clock::now();
+  EXPECT_EQ(limit.take(100, now), 0);
+  EXPECT_EQ(limit.take(100, now), 100);
+}
+
+TEST(RateLimit, tells_its_state_and_never_holds_more_than_a_minutes_worth) {
+  RateLimit limit(60);
+  const auto now = RateLimit::Clock::now();
+  EXPECT_EQ(limit.take(15, now), 0);
+  const RateLimit::State state = limit.state(now);
+  EXPECT_EQ(state.limit, 60);
+  EXPECT_EQ(state.remaining, 45);
+  EXPECT_EQ(state.until_full, std::chrono::seconds(15));
+  limit.charge(-1000, now);
+  EXPECT_EQ(limit.state(now).remaining, 60);
 }
 
 }  // namespace

@@ -160,9 +160,31 @@ TEST(ChatRequest, needs_a_user_where_the_scope_is_the_user) {
 
 TEST(ChatRequest, refuses_for_the_engine_what_would_change_the_answer) {
   EXPECT_EQ(accepted(with(R"("tools":[{"type":"function"}])")).not_for_engine->first, "tools");
-  EXPECT_EQ(accepted(with(R"("response_format":{"type":"json_object"})")).not_for_engine->first, "response_format");
   EXPECT_FALSE(accepted(with(R"("response_format":{"type":"text"},"tools":[],"store":true,"metadata":{"a":"b"})"))
                    .not_for_engine);
+}
+
+TEST(ChatRequest, takes_the_format_of_the_answer) {
+  using Kind = engine::OutputFormat::Kind;
+  EXPECT_EQ(accepted(with(R"("response_format":{"type":"text"})")).format.kind, Kind::text);
+  EXPECT_EQ(accepted(with(R"("response_format":{"type":"json_object"})")).format.kind, Kind::json_object);
+  const ChatRequest request = accepted(with(
+      R"("response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"b": 1, "a": 2}}})"));
+  EXPECT_EQ(request.format.kind, Kind::json_schema);
+  EXPECT_EQ(request.format.schema, R"({"b":1,"a":2})");
+  EXPECT_FALSE(request.not_for_engine);
+  const std::string place = "response_format.json_schema";
+  for (const auto& [schema, param] :
+       std::vector<std::pair<std::string, std::string>>{{R"({})", place + ".name"},
+                                                        {R"({"name":""})", place + ".name"},
+                                                        {R"({"name":"a b"})", place + ".name"},
+                                                        {R"({"name":1})", place + ".name"},
+                                                        {R"({"name":"a","strict":1})", place + ".strict"},
+                                                        {R"({"name":"a","schema":[]})", place + ".schema"},
+                                                        {"1", place}}) {
+    EXPECT_EQ(refused(with(R"("response_format":{"type":"json_schema","json_schema":)" + schema + "}")).param, param);
+  }
+  EXPECT_EQ(refused(with(R"("response_format":{"type":"json_schema"})")).param, place);
 }
 
 TEST(ChatRequest, keeps_unknown_fields_apart_for_the_cache_key) {

@@ -24,13 +24,17 @@ class PlayedUpstream {
     bool silent = false;  // says nothing and keeps the connection until the test ends
     std::string rest{};   // sent after `before_rest` has returned
     std::function<void()> before_rest{};
+    bool silent_after = false;  // sends `bytes`, and then is silent
+    std::string endless{};      // sent again and again until nobody listens
   };
   using Script = std::function<Reply(const std::string& request)>;
 
-  explicit PlayedUpstream(Script script) : script_(std::move(script)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit PlayedUpstream(Script script, const char* host = "127.0.0.1", int port = 0)
+      : script_(std::move(script)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    ::inet_pton(AF_INET, host, &address.sin_addr);
     ::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address);
     ::listen(listener_, 16);
     socklen_t size = sizeof address;
@@ -50,6 +54,7 @@ class PlayedUpstream {
   }
 
   std::string base_url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1"; }
+  int port() const { return port_; }
   int connections() const { return connections_; }
   int requests() const { return requests_; }
 
@@ -102,7 +107,8 @@ class PlayedUpstream {
       ++requests_;
       const Reply reply = script_(buffer.substr(0, head + 4 + length));
       buffer.erase(0, head + 4 + length);
-      if (reply.silent) {
+      if (reply.silent_after) (void)!::send(socket, reply.bytes.data(), reply.bytes.size(), MSG_NOSIGNAL);
+      if (reply.silent || reply.silent_after) {
         while (::recv(socket, bytes, sizeof bytes, 0) > 0) {
         }
         break;
@@ -111,6 +117,8 @@ class PlayedUpstream {
       if (reply.before_rest) {
         reply.before_rest();
         (void)!::send(socket, reply.rest.data(), reply.rest.size(), MSG_NOSIGNAL);
+      }
+      while (!reply.endless.empty() && ::send(socket, reply.endless.data(), reply.endless.size(), MSG_NOSIGNAL) > 0) {
       }
       if (reply.close) break;
     }

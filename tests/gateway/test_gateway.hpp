@@ -199,7 +199,6 @@ class TestGateway {
                        std::unique_ptr<Backend> other = nullptr,
                        std::chrono::milliseconds stream_keepalive = std::chrono::seconds(15))
       : null_(::open("/dev/null", O_WRONLY)),
-        keys_(keys),
         log_(null_, true, metrics_),
         questions_(&embedder_),
         io_(std::make_unique<IoThreads>(2)) {
@@ -214,10 +213,15 @@ class TestGateway {
     std::vector<ModelTable::Model> models;
     models.push_back({"played", std::make_unique<EngineBackend>("played", std::move(played))});
     if (other) models.push_back({"upstream", std::move(other)});
-    models_ = std::make_unique<ModelTable>(std::move(models), "played");
-    chat_ = std::make_unique<ChatService>(settings, *models_, *cache_, questions_);
+    Settings whole;
+    whole.keys = std::move(keys);
+    whole.cache = settings;
+    KeyRing ring(whole.keys);
+    live = std::make_unique<LiveSnapshot>(std::make_shared<const Snapshot>(
+        Snapshot{std::move(whole), std::move(ring), ModelTable(std::move(models), "played")}));
+    chat_ = std::make_unique<ChatService>(*cache_, questions_);
     responses_ = ResponseStore::open(":memory:", {}, error);
-    Services services{&state, &keys_, models_.get(), chat_.get(), cache_.get(), &metrics_, &log_};
+    Services services{&state, live.get(), chat_.get(), cache_.get(), &metrics_, &log_};
     services.stream_keepalive = stream_keepalive;
     services.embedder = &questions_;
     services.embedding_name = "first-letter";
@@ -226,7 +230,7 @@ class TestGateway {
     server = HttpServer::bind(*io_, 2, {"127.0.0.1", 0}, *api_, HttpServerOptions{limits}, error);
     EXPECT_TRUE(server) << error;
     services.connections = &server->counters();
-    admin_ = std::make_unique<AdminHandler>(services, "", [] {});
+    admin_ = std::make_unique<AdminHandler>(services, [] {});
     admin_server_ = HttpServer::bind(*io_, 1, {"127.0.0.1", 0}, *admin_, HttpServerOptions{limits}, error);
     EXPECT_TRUE(admin_server_) << error;
     admin_server_->start();
@@ -240,8 +244,7 @@ class TestGateway {
     admin_->stop();
     questions_.stop();
     responses_->stop();
-    models_->close();
-    models_.reset();
+    live->close_backends();
     cache_.reset();
     server->release();
     admin_server_->release();
@@ -256,15 +259,14 @@ class TestGateway {
   ServerState state;
   PlayedEngine* engine = nullptr;
   std::unique_ptr<HttpServer> server;
+  std::unique_ptr<LiveSnapshot> live;
 
  private:
   int null_;
   Metrics metrics_;
-  KeyRing keys_;
   RequestLog log_;
   FirstLetterEmbedder embedder_;
   std::unique_ptr<HeldCache> cache_;
-  std::unique_ptr<ModelTable> models_;
   QuestionEmbedder questions_;
   std::unique_ptr<ResponseStore> responses_;
   std::unique_ptr<ChatService> chat_;

@@ -38,11 +38,12 @@ TEST(SseParser, bounds_an_event_without_end) {
 
 TEST(Completion, of_an_upstream_is_read_and_its_body_kept) {
   const std::string body =
-      R"({"id":"x","model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":1},"weird":1})";
+      R"({"id":"x","model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":4}},"weird":1})";
   const auto result = read_completion(body);
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(result->answer.choices.at(0).content, "Hi");
   EXPECT_EQ(result->answer.prompt_tokens, 5);
+  EXPECT_EQ(result->cached_tokens, 4);
   EXPECT_EQ(result->raw_body, body);
   EXPECT_TRUE(result->complete);
 }

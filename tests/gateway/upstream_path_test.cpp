@@ -216,6 +216,42 @@ TEST(UpstreamPath, calls_a_stream_without_finish_reason_broken) {
   }
 }
 
+TEST(UpstreamPath, calls_a_stream_broken_that_falls_silent) {
+  PlayedUpstream upstream([](const std::string&) {
+    Reply reply{PlayedUpstream::stream({kRole, kWord})};
+    reply.silent_after = true;
+    return reply;
+  });
+  UpstreamSettings settings;
+  settings.base_url = upstream.base_url();
+  settings.idle_timeout = std::chrono::milliseconds(200);
+  std::string error;
+  TestGateway gateway({}, {}, UpstreamBackend::make({"upstream", std::nullopt, {settings}, {}}, {}, error));
+  TestClient client(gateway.port());
+  client.post(kChat, chat("A", R"(,"model":"upstream","stream":true)"));
+  client.read_until(R"("content":"Hi")");
+  const std::string rest = client.read_until("[DONE]");
+  EXPECT_THAT(rest, HasSubstr("upstream_timeout"));
+  EXPECT_THAT(rest, Not(HasSubstr("[DONE]")));
+  EXPECT_TRUE(client.was_reset());
+  EXPECT_EQ(gateway.cache().stats().entries, 0U);
+}
+
+TEST(UpstreamPath, bounds_a_stream_without_end) {
+  const std::string head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+  const std::string letters(1 << 20, 'x');
+  const std::string event = R"(data: {"choices":[{"index":0,"delta":{"content":")" + letters + "\"}}]}\n\n";
+  for (const auto& [start, more] : std::vector<std::pair<std::string, std::string>>{
+           {head + "data: ", letters}, {head, event}, {head, ":" + letters + "\n"}}) {
+    Fixture fixture([start = start, more = more](const std::string&) {
+      Reply reply{start, true};
+      reply.endless = more;
+      return reply;
+    });
+    EXPECT_EQ(fixture.ask("A").status, 502);
+  }
+}
+
 TEST(UpstreamPath, refuses_a_broken_stream_of_which_nothing_was_sent_yet) {
   Fixture fixture([](const std::string&) { return Reply{PlayedUpstream::stream({}) + PlayedUpstream::kEnd, true}; });
   EXPECT_EQ(fixture.ask("A", R"(,"stream":true)").status, 502);

@@ -1,0 +1,17 @@
+// JSON that a caller sent: schemas and the arguments of tools. Objects keep their order.
+#pragma once
+
+#include "engine/error.hpp"
+
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+namespace kvasir::engine {
+
+using Json = nlohmann::ordered_json;
+
+// Error: bad_request; not JSON, or nested more than 64 deep.
+Result<Json> parse_json(std::string_view text);
+
+}  // namespace kvasir::engine

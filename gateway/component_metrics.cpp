@@ -1,0 +1,85 @@
+#include "gateway/component_metrics.hpp"
+
+#include "gateway/metrics_text.hpp"
+
+#include <algorithm>
+
+namespace kvasir::gateway {
+
+void append_connection_metrics(std::string& out, const ConnectionCounters& counters) {
+  append_metric(out, "kvasir_connections", "gauge", "Open connections of the API.", counters.open.load());
+  append_metric(out, "kvasir_connections_limit", "gauge", "The most that may be open: server.max_connections, or less.",
+                counters.limit.load());
+  append_metric(out, "kvasir_connections_total", "counter", "Connections of the API.", counters.opened.load());
+  append_metric_head(out, "kvasir_connections_refused_total", "counter", "Connections beyond a limit, by limit.");
+  append_sample(out, "kvasir_connections_refused_total", metric_labels({{"limit", "all"}}), counters.refused.load());
+  append_sample(out, "kvasir_connections_refused_total", metric_labels({{"limit", "address"}}),
+                counters.refused_by_address.load());
+  append_metric(out, "kvasir_accept_failures_total", "counter", "Failures to accept: too few file descriptors.",
+                counters.accept_failures.load());
+  append_metric(out, "kvasir_tls_handshake_failures_total", "counter", "Connections that never spoke TLS.",
+                counters.failed_handshakes.load());
+  append_metric(out, "kvasir_bad_requests_total", "counter", "Requests that were not HTTP, too large or too slow.",
+                counters.bad_requests.load());
+}
+
+void append_cache_metrics(std::string& out, const cache::CacheStats& stats) {
+  append_metric(out, "kvasir_cache_entries", "gauge", "Answers that can be served.", stats.entries);
+  append_metric(out, "kvasir_cache_partitions", "gauge", "Partitions with a vector.", stats.partitions);
+  append_metric(out, "kvasir_cache_vectors", "gauge", "Vectors in the semantic index.", stats.vectors);
+  append_metric(out, "kvasir_cache_stored_total", "counter", "Answers stored.", stats.stored);
+  append_metric(out, "kvasir_cache_store_failures_total", "counter", "Answers not stored.", stats.store_failures);
+  append_metric(out, "kvasir_cache_expired_total", "counter", "Entries whose time was over.", stats.expired);
+  append_metric(out, "kvasir_cache_evicted_total", "counter", "Entries dropped for room.", stats.evicted);
+  append_metric(out, "kvasir_cache_invalidated_total", "counter", "Entries removed on demand.", stats.invalidated);
+  append_metric(out, "kvasir_cache_removals_owed", "gauge", "Removals that the disk refused and that are tried again.",
+                stats.removals_owed);
+  append_metric(out, "kvasir_cache_corrupt_total", "counter", "Entries dropped at start for a bad checksum.",
+                stats.corrupt);
+}
+
+void append_engine_metrics(std::string& out, const EngineStatsByModel& engines) {
+  // `idle`: whether a gateway without an engine shows the metric too, as 0.
+  const auto each = [&](std::string_view name, std::string_view type, std::string_view help, auto value,
+                        bool idle = false) {
+    append_metric_head(out, name, type, help);
+    for (const auto& [model, stats] : engines)
+      append_sample(out, name, metric_labels({{"model", model}}), value(stats));
+    if (engines.empty() && idle) append_sample(out, name, "", 0);
+  };
+  using Stats = engine::EngineStats;
+  each(
+      "kv_cache_utilization", "gauge", "Share of KV blocks that running sequences hold.",
+      [](const Stats& stats) {
+        const auto total = static_cast<double>(std::max<std::uint64_t>(stats.kv_blocks_total, 1));
+        return static_cast<double>(stats.kv_blocks_used) / total;
+      },
+      true);
+  each(
+      "request_queue_depth", "gauge", "Requests that wait for admission by an engine.",
+      [](const Stats& stats) { return stats.waiting; }, true);
+  each("kvasir_kv_blocks_cached", "gauge", "KV blocks of prefixes that nobody uses now.",
+       [](const Stats& stats) { return stats.kv_blocks_cached; });
+  each("kvasir_engine_running", "gauge", "Sequences that are computed now.",
+       [](const Stats& stats) { return stats.running; });
+  each("kvasir_engine_prompt_tokens_total", "counter", "Prompt tokens.",
+       [](const Stats& stats) { return stats.prompt_tokens; });
+  each("kvasir_engine_reused_tokens_total", "counter", "Prompt tokens read from the prefix cache.",
+       [](const Stats& stats) { return stats.reused_tokens; });
+  each("kvasir_engine_generated_tokens_total", "counter", "Generated tokens.",
+       [](const Stats& stats) { return stats.generated_tokens; });
+  each("kvasir_engine_evicted_blocks_total", "counter", "KV blocks evicted.",
+       [](const Stats& stats) { return stats.evicted_blocks; });
+  each("kvasir_engine_preemptions_total", "counter", "Sequences set back for want of blocks.",
+       [](const Stats& stats) { return stats.preemptions; });
+  each("kvasir_engine_cancelled_total", "counter", "Requests cancelled by their clients.",
+       [](const Stats& stats) { return stats.cancelled; });
+  each("kvasir_engine_steps_total", "counter", "Scheduler steps.", [](const Stats& stats) { return stats.steps; });
+}
+
+void append_gpu_metrics(std::string& out) {
+  append_metric(out, "gpu_memory_used_gb", "gauge", "Always 0: this version computes on the CPU.", 0);
+  append_metric(out, "gpu_utilization_percent", "gauge", "Always 0: this version computes on the CPU.", 0);
+}
+
+}  // namespace kvasir::gateway

@@ -1,0 +1,45 @@
+#include "gateway/snapshot.hpp"
+
+#include "gateway/engine_backend.hpp"
+#include "gateway/upstream_backend.hpp"
+
+namespace kvasir::gateway {
+namespace {
+
+std::shared_ptr<Backend> open_backend(const ModelSettings& model, const UpstreamHooks& hooks, std::string& error) {
+  if (!model.engine) return UpstreamBackend::make(model, hooks, error);
+  auto engine = engine::Engine::load(*model.engine);
+  if (!engine) {
+    error = "model " + model.name + ": " + engine.error().message;
+    return nullptr;
+  }
+  return std::make_shared<EngineBackend>(model.name, std::move(*engine));
+}
+
+// The backend of the same settings that runs already; null: there is none. A price changes no backend.
+std::shared_ptr<Backend> running_backend(ModelSettings model, const Snapshot* before) {
+  if (before == nullptr) return nullptr;
+  for (ModelSettings known : before->settings.models) {
+    known.price = model.price;
+    if (known == model) return before->models.find(model.name)->backend;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+SnapshotPtr make_snapshot(Settings settings, const UpstreamHooks& hooks, SpendLedger* ledger, const Snapshot* before,
+                          std::string& error) {
+  std::vector<ModelTable::Model> models;
+  for (const ModelSettings& model : settings.models) {
+    auto backend = running_backend(model, before);
+    if (!backend) backend = open_backend(model, hooks, error);
+    if (!backend) return nullptr;
+    models.push_back({model.name, std::move(backend), model.price});
+  }
+  KeyRing keys(settings.keys, ledger, before == nullptr ? nullptr : &before->keys);
+  ModelTable table(std::move(models), settings.default_model);
+  return std::make_shared<const Snapshot>(Snapshot{std::move(settings), std::move(keys), std::move(table)});
+}
+
+}  // namespace kvasir::gateway
