@@ -30,8 +30,7 @@ SteadyTime transfer_deadline(SteadyTime begin, std::chrono::milliseconds patienc
   return begin + patience + std::chrono::milliseconds(bytes_so_far * 1000 / kSlowestBytesPerSecond);
 }
 
-Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls)
-    : stream_(std::move(socket), TcpStream::Late::stays_open) {
+Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls) : stream_(std::move(socket)) {
   if (!tls) return;
   tls_ = std::make_unique<TlsStream>(stream_, *tls);
   ahead_ = std::make_unique<Ahead>(stream_.get_executor());

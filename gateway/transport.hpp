@@ -1,8 +1,5 @@
 // One client's bytes: TCP, or TLS over TCP, with deadlines. Everything here runs on the connection's I/O thread; at
 // most one read or write is under way at a time.
-//
-// Deadlines are checked by expire(), which the listener calls a few times a second for all its connections, so that no
-// read or write has to set a timer.
 #pragma once
 
 #include "gateway/asio.hpp"
