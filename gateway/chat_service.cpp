@@ -132,7 +132,8 @@ std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const M
   lookup->model = &model;
   lookup->snapshot = lookup->call.caller->snapshot();
   ChatRequest& request = *lookup->call.request;
-  lookup->prompt = rag::analyse(std::move(request.messages), std::move(request.documents));
+  const bool nobody_reads_it = !lookup->why_without_cache().empty() && !model.backend->reads_prompt(request);
+  if (!nobody_reads_it) lookup->prompt = rag::analyse(std::move(request.messages), std::move(request.documents));
   return lookup;
 }
 
