@@ -7,8 +7,10 @@
 #include "gateway/asio.hpp"
 #include "gateway/in_flight.hpp"
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kvasir::gateway {
 
@@ -18,6 +20,7 @@ struct ShownAnswer {
   const engine::GenerateSummary* engine = nullptr;  // of an answer computed in this process, else null
   std::string_view raw_body;                        // an upstream's whole body as it came, or empty
   bool cached = false;
+  std::span<const std::vector<ToolCallPiece>> tool_calls{};  // by choice, or empty
 };
 
 class AnswerWriter {

@@ -34,7 +34,7 @@ void append_cache_headers(std::string& headers, const ChatOutcome& outcome, bool
 }
 
 ShownAnswer shown_of(const FlightResult& result) {
-  return {&result.answer, result.engine ? &*result.engine : nullptr, result.raw_body, false};
+  return {&result.answer, result.engine ? &*result.engine : nullptr, result.raw_body, false, result.tool_calls};
 }
 
 }  // namespace

@@ -79,6 +79,7 @@ ChatPiece piece_of(const FlightDelta& delta) {
   if (delta.index != 0) return piece;
   piece.text = delta.content;
   piece.logprobs = delta.logprobs;
+  piece.tool_calls = delta.tool_calls;
   return piece;
 }
 
@@ -90,6 +91,7 @@ ChatPiece piece_of(const ShownAnswer& shown) {
   piece.text = choice.content;
   piece.refusal = choice.refusal;
   piece.logprobs = logprob_items(choice.logprobs);
+  if (!shown.tool_calls.empty()) piece.tool_calls = shown.tool_calls[0];
   return piece;
 }
 

@@ -8,13 +8,6 @@
 
 namespace kvasir::gateway {
 
-struct ToolCallPiece {
-  int index = 0;   // of the call
-  std::string id;  // these two come with the first piece of a call
-  std::string name;
-  std::string arguments;  // a part of their JSON text
-};
-
 struct ChatPiece {
   std::string text;
   std::string refusal;

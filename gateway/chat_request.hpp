@@ -45,6 +45,8 @@ struct ChatRequest {
 
   // What response_format asks of a model in process.
   engine::OutputFormat format;
+  // What tools and tool_choice ask of it.
+  engine::ToolUse tool_use;
 
   // JSON with sorted keys, empty if absent; in `response_format` the caller's order stands: answers follow it. `tools`
   // holds whatever calls functions; `extra` fields that are not ours but may change an upstream's answer, and the

@@ -10,7 +10,7 @@ void ChatWriter::body(std::string& out, const ShownAnswer& answer) {
   Delivery delivery = new_delivery(answer.cached);
   delivery.engine = answer.engine;
   delivery.logprobs = request_->logprobs;
-  append_completion(out, delivery, *answer.answer);
+  append_completion(out, delivery, *answer.answer, answer.tool_calls);
 }
 
 void ChatWriter::role(std::string& out, int index) {
@@ -31,6 +31,7 @@ void ChatWriter::delta(std::string& out, const FlightDelta& delta) {
   if (!chunks_) chunks_.emplace(new_delivery(false), request_->model, kEngineFingerprint, request_->include_usage);
   role(out, delta.index);
   chunks_->delta(out, delta.index, delta.content, delta.logprobs);
+  chunks_->tool_calls(out, delta.index, delta.tool_calls);
 }
 
 void ChatWriter::end(std::string& out, const ShownAnswer& shown) {
@@ -39,7 +40,7 @@ void ChatWriter::end(std::string& out, const ShownAnswer& shown) {
     Delivery delivery = new_delivery(shown.cached);
     delivery.logprobs = request_->logprobs;
     const ChunkWriter whole(delivery, answer.model, answer.system_fingerprint, request_->include_usage);
-    whole.replay(out, answer, shown.engine);
+    whole.replay(out, answer, shown.engine, shown.tool_calls);
   } else if (!raw_) {
     for (std::size_t i = 0; i < answer.choices.size(); ++i) {
       role(out, static_cast<int>(i));

@@ -1,5 +1,6 @@
 #include "gateway/engine_backend.hpp"
 
+#include "gateway/http_message.hpp"
 #include "gateway/openai_response.hpp"
 
 #include <algorithm>
@@ -7,6 +8,19 @@
 
 namespace kvasir::gateway {
 namespace {
+
+// OpenAI's word.
+std::string_view to_string(engine::FinishReason reason) {
+  switch (reason) {
+    case engine::FinishReason::stop:
+      return "stop";
+    case engine::FinishReason::length:
+      return "length";
+    case engine::FinishReason::tool_calls:
+      return "tool_calls";
+  }
+  return "stop";
+}
 
 // The choices of one request: as many sequences of the engine, one flight. The sequences of a prompt share its KV: they
 // are submitted together, and the engine lets all but one wait until the prefix is there.
@@ -19,6 +33,7 @@ class Choices {
     answer_.model = std::move(model);
     answer_.system_fingerprint = kEngineFingerprint;
     answer_.choices.resize(count);
+    calls_.resize(count);
   }
 
   // Any thread. A sequence that comes after the end is cancelled.
@@ -63,16 +78,40 @@ class Choices {
     flight_->push(std::move(delta));
   }
 
+  void tool_call(std::size_t index, const engine::ToolCallDelta& piece) {
+    if (failed_) return;
+    std::vector<ToolCallPiece>& calls = calls_[index];
+    ToolCallPiece shown{piece.index, "", piece.name, piece.arguments};
+    const auto call = static_cast<std::size_t>(piece.index);
+    if (calls.size() <= call) {
+      shown.id = random_id("call_");
+      calls.resize(call + 1);
+      calls[call] = shown;
+    } else {
+      calls[call].arguments += piece.arguments;
+    }
+    called_ = true;
+    FlightDelta delta;
+    delta.index = static_cast<int>(index);
+    delta.tool_calls.push_back(std::move(shown));
+    flight_->push(std::move(delta));
+  }
+
   void finished(std::size_t index, const engine::GenerateSummary& summary) {
     if (failed_) return;
     cache::AnswerChoice& choice = answer_.choices[index];
-    choice.finish_reason = summary.finish == engine::FinishReason::stop ? "stop" : "length";
+    choice.finish_reason = to_string(summary.finish);
     if (!logprobs_[index].empty()) choice.logprobs = R"({"content":[)" + logprobs_[index] + R"(],"refusal":null})";
     add(index, summary);
     if (--unfinished_ > 0) return;
     answer_.prompt_tokens = total_.prompt_tokens;
     answer_.completion_tokens = total_.completion_tokens;
-    flight_->finish({std::move(answer_), "", total_, true});
+    FlightResult result;
+    result.answer = std::move(answer_);
+    result.engine = total_;
+    result.complete = !called_;
+    if (called_) result.tool_calls = std::move(calls_);
+    flight_->finish(std::move(result));
   }
 
   void failed(const engine::Error& error) {
@@ -105,7 +144,9 @@ class Choices {
   bool cancelled_ = false;
 
   cache::Answer answer_;
-  std::vector<std::string> logprobs_;  // items, by choice
+  std::vector<std::string> logprobs_;              // items, by choice
+  std::vector<std::vector<ToolCallPiece>> calls_;  // whole so far, by choice
+  bool called_ = false;
   engine::GenerateSummary total_;
   std::size_t unfinished_;
   bool failed_ = false;
@@ -120,6 +161,7 @@ class Listener final : public engine::GenerateListener {
   void delta(std::string text, std::vector<engine::TokenLogprob> logprobs) override {
     choices_->delta(index_, std::move(text), logprobs);
   }
+  void tool_call(const engine::ToolCallDelta& piece) override { choices_->tool_call(index_, piece); }
   void finished(const engine::GenerateSummary& summary) override { choices_->finished(index_, summary); }
   void failed(const engine::Error& error) override { choices_->failed(error); }
 
@@ -163,6 +205,7 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   engine::GenerateRequest generate;
   generate.prompt = std::move(call.prompt);
   generate.format = request.format;
+  generate.tools = request.tool_use;
   generate.max_tokens = request.max_tokens;
   generate.stop = request.stop;
   generate.sampling = sampling_of(request);

@@ -20,10 +20,18 @@
 
 namespace kvasir::gateway {
 
+struct ToolCallPiece {
+  int index = 0;   // of the call
+  std::string id;  // these two come with the first piece of a call
+  std::string name;
+  std::string arguments;  // a part of their JSON text
+};
+
 struct FlightDelta {
   int index = 0;  // of the choice
   std::string content;
-  std::string logprobs;     // items of the choice's logprobs.content as JSON, separated by commas; or empty
+  std::string logprobs;  // items of the choice's logprobs.content as JSON, separated by commas; or empty
+  std::vector<ToolCallPiece> tool_calls{};
   std::string raw;          // an upstream's chunk as it came; not empty: it says everything
   bool usage_only = false;  // of `raw`: the chunk with usage and without choices
 };
@@ -34,6 +42,7 @@ struct FlightResult {
   std::optional<engine::GenerateSummary> engine;
   bool complete = true;   // false: `answer` lacks something that was sent (a tool call, reasoning), so it is not stored
   int cached_tokens = 0;  // of the prompt, that an upstream did not read anew
+  std::vector<std::vector<ToolCallPiece>> tool_calls{};  // of an engine's answer: whole calls by choice, or none at all
 };
 
 // What became of the entry that was promised: `no` if the answer is none to keep.

@@ -12,11 +12,30 @@ void append_milliseconds(std::string& out, std::chrono::microseconds duration) {
   append_number(out, static_cast<double>(duration.count()) / 1000.0);
 }
 
-void append_choice(std::string& out, std::size_t index, const cache::AnswerChoice& choice, bool logprobs) {
+// One of a message's or a delta's tool_calls, but for the brace before it.
+void append_call(std::string& out, const ToolCallPiece& call) {
+  if (!call.id.empty()) {
+    out += R"("id":)";
+    append_json_string(out, call.id);
+    out += R"(,"type":"function",)";
+  }
+  out += R"("function":{)";
+  if (!call.name.empty()) {
+    out += R"("name":)";
+    append_json_string(out, call.name);
+    out += ',';
+  }
+  out += R"("arguments":)";
+  append_json_string(out, call.arguments);
+  out += "}}";
+}
+
+void append_choice(std::string& out, std::size_t index, const cache::AnswerChoice& choice, bool logprobs,
+                   std::span<const ToolCallPiece> calls) {
   out += R"({"index":)";
   append_number(out, index);
   out += R"(,"message":{"role":"assistant","content":)";
-  if (choice.content.empty() && !choice.refusal.empty()) {
+  if (choice.content.empty() && (!choice.refusal.empty() || !calls.empty())) {
     out += "null";
   } else {
     append_json_string(out, choice.content);
@@ -27,11 +46,24 @@ void append_choice(std::string& out, std::size_t index, const cache::AnswerChoic
   } else {
     append_json_string(out, choice.refusal);
   }
-  out += R"(,"annotations":[]},"logprobs":)";
+  out += R"(,"annotations":[])";
+  if (!calls.empty()) {
+    out += R"(,"tool_calls":[)";
+    for (const ToolCallPiece& call : calls) {
+      out += out.back() == '[' ? "{" : ",{";
+      append_call(out, call);
+    }
+    out += ']';
+  }
+  out += R"(},"logprobs":)";
   out += choice.logprobs.empty() || !logprobs ? "null" : choice.logprobs;
   out += R"(,"finish_reason":)";
   append_json_string(out, choice.finish_reason);
   out += '}';
+}
+
+std::span<const ToolCallPiece> calls_of(CallsByChoice calls, std::size_t choice) {
+  return choice < calls.size() ? std::span<const ToolCallPiece>(calls[choice]) : std::span<const ToolCallPiece>();
 }
 
 // Length of the valid UTF-8 character at the front (RFC 3629), or 0.
@@ -132,7 +164,7 @@ Delivery new_delivery(bool cached, std::string_view id_prefix) {
   return {random_id(id_prefix), std::chrono::duration_cast<std::chrono::seconds>(now).count(), cached, nullptr};
 }
 
-void append_completion(std::string& out, const Delivery& delivery, const cache::Answer& answer) {
+void append_completion(std::string& out, const Delivery& delivery, const cache::Answer& answer, CallsByChoice calls) {
   out += R"({"id":")";
   out += delivery.id;
   out += R"(","object":"chat.completion","created":)";
@@ -142,7 +174,7 @@ void append_completion(std::string& out, const Delivery& delivery, const cache::
   out += R"(,"choices":[)";
   for (std::size_t i = 0; i < answer.choices.size(); ++i) {
     if (i > 0) out += ',';
-    append_choice(out, i, answer.choices[i], delivery.logprobs);
+    append_choice(out, i, answer.choices[i], delivery.logprobs, calls_of(calls, i));
   }
   out += "],";
   append_usage(out, answer, delivery.engine);
@@ -226,6 +258,21 @@ void ChunkWriter::refusal(std::string& out, int index, std::string_view refusal)
   end(out);
 }
 
+void ChunkWriter::tool_calls(std::string& out, int index, std::span<const ToolCallPiece> pieces) const {
+  if (pieces.empty()) return;
+  begin_choice(out, index);
+  out += R"("tool_calls":[)";
+  for (const ToolCallPiece& piece : pieces) {
+    out += out.back() == '[' ? R"({"index":)" : R"(,{"index":)";
+    append_number(out, piece.index);
+    out += ',';
+    append_call(out, piece);
+  }
+  out += ']';
+  end_choice(out, "", "");
+  end(out);
+}
+
 void ChunkWriter::finish(std::string& out, int index, std::string_view reason,
                          const engine::GenerateSummary* engine) const {
   begin_choice(out, index);
@@ -245,7 +292,8 @@ void ChunkWriter::usage(std::string& out, const cache::Answer& answer, const eng
   end(out);
 }
 
-void ChunkWriter::replay(std::string& out, const cache::Answer& answer, const engine::GenerateSummary* engine) const {
+void ChunkWriter::replay(std::string& out, const cache::Answer& answer, const engine::GenerateSummary* engine,
+                         CallsByChoice calls) const {
   for (std::size_t i = 0; i < answer.choices.size(); ++i) role(out, static_cast<int>(i));
   for (std::size_t i = 0; i < answer.choices.size(); ++i) {
     const cache::AnswerChoice& choice = answer.choices[i];
@@ -253,6 +301,7 @@ void ChunkWriter::replay(std::string& out, const cache::Answer& answer, const en
     const bool items = logprobs_ && !choice.logprobs.empty();
     delta(out, index, choice.content, items ? logprob_items(choice.logprobs) : std::string_view{});
     refusal(out, index, choice.refusal);
+    tool_calls(out, index, calls_of(calls, i));
   }
   for (std::size_t i = 0; i < answer.choices.size(); ++i) {
     finish(out, static_cast<int>(i), answer.choices[i].finish_reason, engine);

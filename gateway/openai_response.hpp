@@ -3,10 +3,13 @@
 
 #include "cache/response_cache.hpp"
 #include "engine/engine.hpp"
+#include "gateway/in_flight.hpp"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kvasir::gateway {
 
@@ -23,8 +26,12 @@ struct Delivery {
 
 Delivery new_delivery(bool cached, std::string_view id_prefix = "chatcmpl-");
 
+// Calls by choice; empty: nobody calls.
+using CallsByChoice = std::span<const std::vector<ToolCallPiece>>;
+
 // A chat.completion object.
-void append_completion(std::string& out, const Delivery& delivery, const cache::Answer& answer);
+void append_completion(std::string& out, const Delivery& delivery, const cache::Answer& answer,
+                       CallsByChoice calls = {});
 
 // A stream in OpenAI's order: role chunk, deltas, a finish chunk per choice, usage if asked for, [DONE].
 // Appends whole SSE events.
@@ -37,12 +44,14 @@ class ChunkWriter {
   // `logprobs`: items of logprobs.content, or empty.
   void delta(std::string& out, int index, std::string_view content, std::string_view logprobs) const;
   void refusal(std::string& out, int index, std::string_view refusal) const;
+  void tool_calls(std::string& out, int index, std::span<const ToolCallPiece> pieces) const;
   // `engine`: adds the `kvasir` object.
   void finish(std::string& out, int index, std::string_view reason, const engine::GenerateSummary* engine) const;
   // Nothing if usage was not asked for.
   void usage(std::string& out, const cache::Answer& answer, const engine::GenerateSummary* engine) const;
   // A whole answer at once, up to and with the usage chunk.
-  void replay(std::string& out, const cache::Answer& answer, const engine::GenerateSummary* engine) const;
+  void replay(std::string& out, const cache::Answer& answer, const engine::GenerateSummary* engine,
+              CallsByChoice calls = {}) const;
 
  private:
   void begin(std::string& out) const;

@@ -57,17 +57,19 @@ bool RequestReader::message(const std::string& place, Json value) {
       if (!content(place + ".content", field.value, message)) return false;
     } else if (field.key == "name") {
       if (!text(place + ".name", field.value, message.name)) return false;
-    } else if (field.key == "tool_calls" || field.key == "function_call" || field.key == "refusal" ||
-               field.key == "audio") {
-      if (field.key == "tool_calls" && !tool_calls(place + ".tool_calls", field.value)) return false;
-      may_lack_content = *role == rag::Role::assistant;
+    } else if (field.key == "tool_calls") {
+      if (!tool_calls(place + ".tool_calls", field.value, message)) return false;
+      may_lack_content = may_lack_content || *role == rag::Role::assistant;
+      request_->text_only = false;
+    } else if (field.key == "function_call" || field.key == "refusal" || field.key == "audio") {
+      may_lack_content = may_lack_content || *role == rag::Role::assistant;
       request_->text_only = false;
       refuse_for_engine(place + "." + std::string(field.key), "models served in this process read text messages only");
+    } else if (field.key == "tool_call_id") {
+      if (!text(place + ".tool_call_id", field.value, message.tool_call_id)) return false;
+      request_->text_only = false;
     } else if (field.key != "cache_control") {
-      if (field.key == "tool_call_id" && !field.value.is_string()) {
-        return fail_type(place + ".tool_call_id", "a string", field.value);
-      }
-      request_->text_only = false;  // tool_call_id and whatever an upstream knows
+      request_->text_only = false;  // whatever an upstream knows
     }
   }
   if (!has_content && !may_lack_content) {
@@ -75,26 +77,6 @@ bool RequestReader::message(const std::string& place, Json value) {
                 place + ".content");
   }
   request_->messages.push_back(std::move(message));
-  return true;
-}
-
-bool RequestReader::tool_calls(const std::string& place, Json value) {
-  simdjson::dom::array list;
-  if (value.get(list) != simdjson::SUCCESS) return fail_type(place, "an array", value);
-  std::size_t index = 0;
-  for (const Json call : list) {
-    const std::string where = element_name(place, index++);
-    Json field;
-    std::string ignored;
-    if (!call.is_object()) return fail_type(where, "an object", call);
-    if (call["id"].get(field) != simdjson::SUCCESS) {
-      return fail("Missing required parameter: '" + where + ".id'.", where + ".id");
-    }
-    if (!text(where + ".id", field, ignored)) return false;
-    if (call["function"].get(field) == simdjson::SUCCESS && !field.is_object()) {
-      return fail_type(where + ".function", "an object", field);
-    }
-  }
   return true;
 }
 

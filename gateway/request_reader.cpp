@@ -57,10 +57,10 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"cache_tags", &R::cache_tags},
       {"cache_scope", &R::cache_scope},
       {"tools", &R::tools},
-      {"tool_choice", &R::tools},
-      {"parallel_tool_calls", &R::tools},
+      {"tool_choice", &R::tool_choice},
+      {"parallel_tool_calls", &R::parallel_tool_calls},
       {"functions", &R::tools},
-      {"function_call", &R::tools},
+      {"function_call", &R::function_call},
       {"response_format", &R::response_format},
       {"metadata", &R::pairs},
       {"store", &R::any_bool},
@@ -122,6 +122,7 @@ bool RequestReader::finish() {
   if (request_->user_scope && request_->user.empty()) {
     return fail("The 'user' parameter is required when 'cache_scope' is 'user'.", "user");
   }
+  if (!finish_tools()) return false;
   request_->tools = join_sorted(std::move(tools_));
   request_->extra = join_sorted(std::move(extra_));
   return true;
@@ -250,21 +251,6 @@ bool RequestReader::prompt_cache(std::string_view name, Json value) {
   return boolean(name, value, request_->prompt_cache);
 }
 
-bool RequestReader::tools(std::string_view name, Json value) {
-  const bool list = name == "tools" || name == "functions";
-  if (list && !value.is_array()) return fail_type(name, "an array", value);
-  if (list && value.get_array().size() == 0) return true;
-  std::string_view word;
-  const bool off = value.get(word) == simdjson::SUCCESS && word == "none";
-  if (off || name == "parallel_tool_calls") {
-    if (!off && !value.is_bool()) return fail_type(name, "a boolean", value);
-  } else {
-    refuse_for_engine(name, "models served in this process do not call tools in this version");
-  }
-  tools_.emplace_back(std::string(name), canonical_json(value));
-  return true;
-}
-
 bool RequestReader::response_format(std::string_view name, Json value) {
   if (!value.is_object()) return fail_type(name, "an object", value);
   std::string_view type;
@@ -294,10 +280,7 @@ bool RequestReader::json_schema(Json format) {
   }
   std::string word;
   if (!text(name_of_name, field, word)) return false;
-  const bool named = !word.empty() && word.size() <= 64 && std::all_of(word.begin(), word.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '_' || c == '-';
-  });
-  if (!named) return fail_range(name_of_name, "1 to 64 letters, digits, '_' or '-'");
+  if (!usable_name(word)) return fail_range(name_of_name, std::string(kUsableNames));
   bool strict = false;
   if (described["strict"].get(field) == simdjson::SUCCESS && !field.is_null() &&
       !boolean(std::string(kName) + ".strict", field, strict)) {

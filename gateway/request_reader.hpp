@@ -14,6 +14,10 @@
 
 namespace kvasir::gateway {
 
+// What OpenAI takes as the name of a function or a schema.
+bool usable_name(std::string_view name);
+inline constexpr std::string_view kUsableNames = "1 to 64 letters, digits, '_' or '-'";
+
 class RequestReader : private FieldReader {
  public:
   // A chat has messages, a legacy completion a prompt.
@@ -49,6 +53,11 @@ class RequestReader : private FieldReader {
   bool cache_tags(std::string_view name, Json value);
   bool cache_scope(std::string_view name, Json value);
   bool tools(std::string_view name, Json value);
+  bool tool(const std::string& place, Json value);
+  bool tool_choice(std::string_view name, Json value);
+  bool parallel_tool_calls(std::string_view name, Json value);
+  bool function_call(std::string_view name, Json value);
+  bool finish_tools();
   bool response_format(std::string_view name, Json value);
   bool json_schema(Json format);
   bool verbosity(std::string_view name, Json value);
@@ -75,7 +84,9 @@ class RequestReader : private FieldReader {
 
   bool message(const std::string& place, Json value);
   bool content(const std::string& place, Json value, rag::Message& message);
-  bool tool_calls(const std::string& place, Json value);
+  bool tool_calls(const std::string& place, Json value, rag::Message& message);
+  // The field `key` of the object at `place`.
+  bool required(std::string_view place, Json object, std::string_view key, Json& field);
   bool finish();
 
   void refuse_for_engine(std::string_view name, std::string why);
@@ -85,6 +96,8 @@ class RequestReader : private FieldReader {
   Kind kind_;
   std::vector<std::pair<std::string, std::string>> extra_;  // name, canonical JSON
   std::vector<std::pair<std::string, std::string>> tools_;
+  std::optional<engine::ToolUse::Choice> tool_choice_;
+  bool has_tools_ = false;
   bool has_messages_ = false;
   bool has_stream_options_ = false;
   bool has_top_logprobs_ = false;

@@ -159,7 +159,8 @@ TEST(ChatRequest, needs_a_user_where_the_scope_is_the_user) {
 }
 
 TEST(ChatRequest, refuses_for_the_engine_what_would_change_the_answer) {
-  EXPECT_EQ(accepted(with(R"("tools":[{"type":"function"}])")).not_for_engine->first, "tools");
+  EXPECT_EQ(accepted(with(R"("tools":[{"type":"custom"}])")).not_for_engine->first, "tools[0].type");
+  EXPECT_EQ(accepted(with(R"("functions":[{"name":"f"}])")).not_for_engine->first, "functions");
   EXPECT_FALSE(accepted(with(R"("response_format":{"type":"text"},"tools":[],"store":true,"metadata":{"a":"b"})"))
                    .not_for_engine);
 }
