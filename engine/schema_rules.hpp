@@ -52,7 +52,6 @@ class SchemaRules {
 
   std::optional<ByteDfa> number_automaton(const SchemaFacts& facts);
   std::optional<ByteDfa> string_automaton(const SchemaFacts& facts);
-  Node counted_string(std::uint32_t min, std::uint32_t max);
   Rule free_string();
   std::vector<Property> properties(const SchemaFacts& facts, bool& possible);
   // Schemas of further properties; nothing: there are none.

@@ -16,7 +16,7 @@ namespace kvasir::gateway {
 
 struct BackendCall {
   std::shared_ptr<const ChatRequest> request;
-  rag::Prompt prompt;
+  rag::Prompt prompt;  // of the request's messages and documents; may be empty if not Backend::reads_prompt()
   std::string tenant;
   std::string request_id;
   std::string traceparent = {};  // W3C Trace Context, of the call's own span: goes along as it is; empty: none
@@ -37,6 +37,8 @@ class Backend {
   // Computes and tells `flight`: started, deltas, then finish or fail. Returns at once. `executor` belongs to the I/O
   // thread of the call; work that needs a thread's sockets runs there.
   virtual void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) = 0;
+  // Whether start() looks at the call's prompt.
+  virtual bool reads_prompt(const ChatRequest& /*request*/) const { return true; }
   // True if a plain answer may hold what a stream would not, and the other way round.
   virtual bool keeps_shape() const { return false; }
   // Forgets the KV of these documents. Returns blocks removed.

@@ -134,7 +134,8 @@ std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const M
   lookup->model = &model;
   lookup->snapshot = lookup->call.caller->snapshot();
   ChatRequest& request = *lookup->call.request;
-  lookup->prompt = prompt_of(request);
+  const bool nobody_reads_it = !lookup->why_without_cache().empty() && !model.backend->reads_prompt(request);
+  if (!nobody_reads_it) lookup->prompt = prompt_of(request);
   return lookup;
 }
 

@@ -16,6 +16,8 @@ constexpr std::size_t kHeaderRead = 8 << 10;
 constexpr std::size_t kBodyRead = 128 << 10;
 // A body's string is not made larger than this before the bytes are there.
 constexpr std::uint64_t kBodyReserve = 1 << 20;
+// JSON is parsed where it lies, by readers that look this far beyond its end.
+constexpr std::size_t kBodyPadding = 64;
 constexpr std::size_t kIdleBuffer = 16 << 10;
 
 HttpRequest request_of(HttpHead& head) {
@@ -42,7 +44,7 @@ HttpResponse response_of(const ApiError& error) {
 }  // namespace
 
 HttpConnection::HttpConnection(Socket socket, const std::shared_ptr<asio::ssl::context>& tls, ConnectionGroup& group)
-    : transport_(std::move(socket), tls), group_(&group) {
+    : transport_(std::move(socket), tls), group_(&group), first_read_(kHeaderRead) {
   group_->open.insert(this);
 }
 
@@ -101,8 +103,10 @@ void HttpConnection::close_if_idle() {
 Task<HttpConnection::Read> HttpConnection::read_request() {
   if (buffer_.size() == 0) {
     const auto arrival =
-        co_await transport_.read(buffer_, kHeaderRead, SteadyClock::now() + group_->limits.idle_timeout);
+        co_await transport_.read(buffer_, first_read_, SteadyClock::now() + group_->limits.idle_timeout);
     if (arrival != Transport::Arrival::bytes) co_return Read::closed;
+    // Who sends more than that is likely to do so again; another read costs more than the room.
+    if (buffer_.size() == first_read_) first_read_ = kIdleBuffer;
   }
   common_headers_.clear();
   HttpHead head;
@@ -165,17 +169,22 @@ Task<HttpConnection::Read> HttpConnection::read_body(const HttpHead& head) {
 Task<HttpConnection::Read> HttpConnection::read_length(std::uint64_t length) {
   const SteadyTime begin = SteadyClock::now();
   std::string& body = request_.body;
-  body.reserve(static_cast<std::size_t>(std::min(length, kBodyReserve)));
-  while (true) {
-    const auto missing = static_cast<std::size_t>(length) - body.size();
-    const std::size_t count = std::min(missing, buffer_.size());
-    body += buffered().substr(0, count);
-    buffer_.consume(count);
-    if (count == missing) co_return Read::request;
-    const Read more = co_await read_more(std::clamp(missing - count, kHeaderRead, kBodyRead),
-                                         transfer_deadline(begin, group_->limits.body_timeout, body.size()));
+  body.reserve(static_cast<std::size_t>(std::min(length, kBodyReserve)) + kBodyPadding);
+  const auto known = static_cast<std::size_t>(std::min<std::uint64_t>(length, buffer_.size()));
+  body = buffered().substr(0, known);
+  buffer_.consume(known);
+  std::size_t filled = known;
+  while (filled < length) {
+    // Made larger seldom, or a client that sends byte by byte would have us clear memory all the time.
+    if (body.size() - filled < kBodyRead / 2) body.resize(std::min<std::size_t>(length, filled + kBodyRead));
+    std::size_t count = 0;
+    const SteadyTime deadline = transfer_deadline(begin, group_->limits.body_timeout, filled);
+    const auto arrival = co_await transport_.read(body.data() + filled, body.size() - filled, count, deadline);
+    const Read more = co_await read_on(arrival);
     if (more != Read::request) co_return more;
+    filled += count;
   }
+  co_return Read::request;
 }
 
 Task<HttpConnection::Read> HttpConnection::read_chunks() {
@@ -193,6 +202,10 @@ Task<HttpConnection::Read> HttpConnection::read_chunks() {
 
 Task<HttpConnection::Read> HttpConnection::read_more(std::size_t most, SteadyTime deadline) {
   const auto arrival = co_await transport_.read(buffer_, most, deadline);
+  co_return co_await read_on(arrival);
+}
+
+Task<HttpConnection::Read> HttpConnection::read_on(Transport::Arrival arrival) {
   if (arrival == Transport::Arrival::bytes) co_return Read::request;
   if (arrival == Transport::Arrival::expired) co_return co_await refuse(http_errors::timed_out());
   broken_ = true;

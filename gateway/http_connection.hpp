@@ -110,6 +110,7 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
   Task<Read> read_length(std::uint64_t length);
   // More bytes of a request into buffer_, or its end.
   Task<Read> read_more(std::size_t most, SteadyTime deadline);
+  Task<Read> read_on(Transport::Arrival arrival);
   std::optional<HttpResponse> refuse_head(const HttpHead& head);
   Task<Read> refuse(const ApiError& error);
   Task<Read> refuse(HttpResponse response);
@@ -121,6 +122,7 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
   Transport transport_;
   ConnectionGroup* group_;
   beast::flat_buffer buffer_;
+  std::size_t first_read_;  // of a request, in bytes
   HttpRequest request_;
   std::string common_headers_;
   bool keep_alive_ = true;

@@ -88,13 +88,14 @@ std::string random_id(std::string_view prefix) {
     return std::mt19937_64{seed};
   }()};
   constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string id(prefix);
-  id.reserve(prefix.size() + 32);
-  for (int half = 0; half < 2; ++half) {
+  std::array<char, 32> digits{};
+  for (std::size_t half = 0; half < 2; ++half) {
     std::uint64_t bits = generator();
-    for (int digit = 0; digit < 16; ++digit, bits >>= 4) id += kDigits[bits & 15];
+    for (std::size_t digit = 0; digit < 16; ++digit, bits >>= 4) digits[16 * half + digit] = kDigits[bits & 15];
   }
-  return id;
+  std::string id;
+  id.reserve(prefix.size() + digits.size());
+  return id.append(prefix).append(digits.data(), digits.size());
 }
 
 void append_header(std::string& headers, std::string_view name, std::string_view value) {

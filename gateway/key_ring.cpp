@@ -1,9 +1,10 @@
 #include "gateway/key_ring.hpp"
 
+#include "rag/sha256.hpp"
+
 #include <algorithm>
 
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 namespace kvasir::gateway {
 namespace {
@@ -27,7 +28,7 @@ KeyDigest::KeyDigest(std::string_view hex) {
 
 KeyDigest KeyDigest::of(std::string_view key) {
   KeyDigest digest;
-  SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest.bytes_.data());
+  digest.bytes_ = rag::Sha256::of(key);
   return digest;
 }
 

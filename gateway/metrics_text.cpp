@@ -2,7 +2,7 @@
 
 namespace kvasir::gateway {
 
-std::string metric_labels(std::initializer_list<std::pair<std::string_view, std::string_view>> labels) {
+std::string metric_labels(std::span<const MetricLabel> labels) {
   std::string text;
   for (const auto& [name, value] : labels) {
     text += text.empty() ? '{' : ',';

@@ -4,14 +4,21 @@
 #include "gateway/json_text.hpp"
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace kvasir::gateway {
 
+// Name and value.
+using MetricLabel = std::pair<std::string_view, std::string_view>;
+
 // "{name="value",…}"; empty without labels. What a value may not hold is replaced.
-std::string metric_labels(std::initializer_list<std::pair<std::string_view, std::string_view>> labels);
+std::string metric_labels(std::span<const MetricLabel> labels);
+inline std::string metric_labels(std::initializer_list<MetricLabel> labels) {
+  return metric_labels(std::span(labels.begin(), labels.size()));
+}
 
 // HELP and TYPE: once for each name, before its samples.
 void append_metric_head(std::string& out, std::string_view name, std::string_view type, std::string_view help);

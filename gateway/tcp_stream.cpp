@@ -44,17 +44,13 @@ class StreamClock final : public asio::execution_context::service {
     });
   }
 
-  // Closing and cancelling run no handler at once, so that the list stays as it is.
+  // Cancelling runs no handler at once, so that the list stays as it is.
   void end_late_ones(TcpStream::Clock::time_point now) {
     for (TcpStream::State& state : streams_) {
       if (state.running == 0 || now < state.deadline) continue;
       state.late = true;
       boost::system::error_code ignored;
-      if (state.stays_open) {
-        state.socket.cancel(ignored);
-      } else {
-        state.socket.close(ignored);
-      }
+      state.socket.cancel(ignored);
     }
   }
 
@@ -63,7 +59,7 @@ class StreamClock final : public asio::execution_context::service {
   bool ticking_ = false;
 };
 
-TcpStream::TcpStream(socket_type socket, Late late) : state_(std::make_shared<State>(std::move(socket), late)) {
+TcpStream::TcpStream(socket_type socket) : state_(std::make_shared<State>(std::move(socket))) {
   asio::use_service<StreamClock>(state_->socket.get_executor().context()).add(*state_);
 }
 

@@ -12,7 +12,6 @@
 #include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/error.hpp>
@@ -29,16 +28,14 @@ class TcpStream {
   using lowest_layer_type = socket_type::lowest_layer_type;
   using Clock = std::chrono::steady_clock;
 
-  // What becomes of a stream whose operation is late.
-  enum class Late { closes, stays_open };
-
   explicit TcpStream(const executor_type& executor) : TcpStream(socket_type(executor)) {}
-  explicit TcpStream(socket_type socket, Late late = Late::closes);
+  explicit TcpStream(socket_type socket);
   TcpStream(TcpStream&&) noexcept = default;
   TcpStream& operator=(TcpStream&&) noexcept = default;
   ~TcpStream();
 
-  // For what is started from now on, and for what runs. An operation that is late ends with beast::error::timeout.
+  // For what is started from now on, and for what runs. An operation that is late ends with beast::error::timeout; the
+  // socket stays open.
   void expires_after(Clock::duration duration) { expires_at(Clock::now() + duration); }
   void expires_at(Clock::time_point deadline) {
     state_->deadline = deadline;
@@ -71,38 +68,16 @@ class TcpStream {
         token, state_, buffers);
   }
 
-  template <typename Token>
-  auto async_connect(const boost::asio::ip::tcp::endpoint& endpoint, Token&& token) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-        [](auto handler, std::shared_ptr<State> state, const boost::asio::ip::tcp::endpoint& to) {
-          socket_type& socket = state->socket;
-          socket.async_connect(to, watch(std::move(state), std::move(handler)));
-        },
-        token, state_, endpoint);
-  }
-
-  // The first of the endpoints that answers.
-  template <typename Token>
-  auto async_connect(const boost::asio::ip::basic_resolver_results<boost::asio::ip::tcp>& endpoints, Token&& token) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code, boost::asio::ip::tcp::endpoint)>(
-        [](auto handler, std::shared_ptr<State> state, const auto& to) {
-          socket_type& socket = state->socket;
-          boost::asio::async_connect(socket, to, watch(std::move(state), std::move(handler)));
-        },
-        token, state_, endpoints);
-  }
-
  private:
   friend class StreamClock;
 
   // Shared with the operations that run.
   struct State : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
-    State(socket_type&& open, Late when_late) : socket(std::move(open)), stays_open(when_late == Late::stays_open) {}
+    explicit State(socket_type&& open) : socket(std::move(open)) {}
     socket_type socket;
     Clock::time_point deadline = Clock::time_point::max();
     int running = 0;
     bool late = false;
-    const bool stays_open;
   };
 
  public:

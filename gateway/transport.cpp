@@ -1,5 +1,7 @@
 #include "gateway/transport.hpp"
 
+#include "gateway/two_parts.hpp"
+
 #include <algorithm>
 #include <tuple>
 
@@ -9,7 +11,6 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 namespace kvasir::gateway {
 namespace {
@@ -18,20 +19,13 @@ constexpr std::uint64_t kSlowestBytesPerSecond = 64 << 10;
 constexpr std::size_t kLingerRead = 8 << 10;
 constexpr auto kLingerTime = std::chrono::seconds(2);
 
-// What is left of `parts` after `sent` bytes.
-std::array<asio::const_buffer, 2> rest_of(const std::array<asio::const_buffer, 2>& parts, std::size_t sent) {
-  const std::size_t of_head = std::min(sent, parts[0].size());
-  return {parts[0] + of_head, parts[1] + (sent - of_head)};
-}
-
 }  // namespace
 
 SteadyTime transfer_deadline(SteadyTime begin, std::chrono::milliseconds patience, std::uint64_t bytes_so_far) {
   return begin + patience + std::chrono::milliseconds(bytes_so_far * 1000 / kSlowestBytesPerSecond);
 }
 
-Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls)
-    : stream_(std::move(socket), TcpStream::Late::stays_open) {
+Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls) : stream_(std::move(socket)) {
   if (!tls) return;
   tls_ = std::make_unique<TlsStream>(stream_, *tls);
   ahead_ = std::make_unique<Ahead>(stream_.get_executor());
@@ -62,48 +56,48 @@ Task<bool> Transport::handshake(SteadyTime deadline) {
 }
 
 Task<Transport::Arrival> Transport::read(beast::flat_buffer& buffer, std::size_t most, SteadyTime deadline) {
+  std::size_t count = 0;
+  const Arrival arrival = co_await read(static_cast<char*>(buffer.prepare(most).data()), most, count, deadline);
+  buffer.commit(count);
+  co_return arrival;
+}
+
+Task<Transport::Arrival> Transport::read(char* into, std::size_t size, std::size_t& count, SteadyTime deadline) {
+  count = 0;
   const bool ahead = ahead_ && (ahead_->reading || ahead_->error || ahead_->count > 0);
-  if (ahead) co_return co_await read_ahead_of(buffer, deadline);
+  if (ahead) co_return co_await read_ahead_of(into, size, count, deadline);
   stream_.expires_at(deadline);
   std::tuple<ErrorCode, std::size_t> result;
   if (tls_) {
-    result = co_await tls_->async_read_some(buffer.prepare(most), use_tuple);
+    result = co_await tls_->async_read_some(asio::buffer(into, size), use_tuple);
   } else {
-    result = co_await stream_.async_read_some(buffer.prepare(most), use_tuple);
+    result = co_await stream_.async_read_some(asio::buffer(into, size), use_tuple);
   }
   stream_.expires_at(SteadyTime::max());
-  const auto [error, count] = result;
+  const ErrorCode error = std::get<0>(result);
   if (error) co_return error == beast::error::timeout ? Arrival::expired : Arrival::closed;
-  buffer.commit(count);
+  count = std::get<1>(result);
   co_return Arrival::bytes;
 }
 
-Task<Transport::Arrival> Transport::read_ahead_of(beast::flat_buffer& buffer, SteadyTime deadline) {
+Task<Transport::Arrival> Transport::read_ahead_of(char* into, std::size_t size, std::size_t& count,
+                                                  SteadyTime deadline) {
   stream_.expires_at(deadline);
   if (ahead_->reading) co_await ahead_->wait();
   stream_.expires_at(SteadyTime::max());
   if (ahead_->error == beast::error::timeout) co_return Arrival::expired;
   if (ahead_->count == 0) co_return Arrival::closed;
-  const std::string_view bytes(ahead_->bytes.data(), std::exchange(ahead_->count, 0));
-  buffer.commit(asio::buffer_copy(buffer.prepare(bytes.size()), asio::buffer(bytes)));
+  count = asio::buffer_copy(asio::buffer(into, size), asio::buffer(ahead_->bytes.data(), ahead_->count));
+  ahead_->count -= count;
+  std::copy_n(ahead_->bytes.data() + count, ahead_->count, ahead_->bytes.data());
   co_return Arrival::bytes;
 }
 
-// Most answers fit into the socket's buffer: then one system call does it and nothing is suspended.
-std::size_t Transport::write_now(const Parts& parts) {
-  std::array<iovec, 2> pieces{
-      {{const_cast<void*>(parts[0].data()), parts[0].size()}, {const_cast<void*>(parts[1].data()), parts[1].size()}}};
-  msghdr message{};
-  message.msg_iov = pieces.data();
-  message.msg_iovlen = pieces.size();
-  const auto sent = ::sendmsg(stream_.socket().native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  return sent > 0 ? static_cast<std::size_t>(sent) : 0;
-}
-
 Task<bool> Transport::write(std::string head, std::string body, std::chrono::milliseconds patience) {
-  const Parts parts{asio::buffer(head), asio::buffer(body)};
+  const TwoParts parts{asio::buffer(head), asio::buffer(body)};
   const std::size_t size = head.size() + body.size();
-  std::size_t sent = tls_ ? 0 : write_now(parts);
+  // Most answers fit into the socket's buffer: then one system call does it and nothing is suspended.
+  std::size_t sent = tls_ ? 0 : send_now(stream_.socket().native_handle(), parts);
   if (sent == size) co_return true;
   const auto start = std::chrono::steady_clock::now();
   while (sent < size) {

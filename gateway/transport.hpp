@@ -1,8 +1,5 @@
 // One client's bytes: TCP, or TLS over TCP, with deadlines. Everything here runs on the connection's I/O thread; at
 // most one read or write is under way at a time.
-//
-// Deadlines are checked by expire(), which the listener calls a few times a second for all its connections, so that no
-// read or write has to set a timer.
 #pragma once
 
 #include "gateway/asio.hpp"
@@ -41,6 +38,8 @@ class Transport {
   Task<bool> handshake(SteadyTime deadline);
   // Appends at most `most` bytes to `buffer`.
   Task<Arrival> read(beast::flat_buffer& buffer, std::size_t most, SteadyTime deadline);
+  // At most `size` bytes, which is not 0, to `into`; says in `count` how many.
+  Task<Arrival> read(char* into, std::size_t size, std::size_t& count, SteadyTime deadline);
   // All of both, or false: the client is gone, or too slow (transfer_deadline()).
   Task<bool> write(std::string head, std::string body, std::chrono::milliseconds patience);
   // Breaks the connection (RST) once the client's kernel has what was written.
@@ -60,10 +59,8 @@ class Transport {
 
  private:
   using TlsStream = asio::ssl::stream<TcpStream&>;
-  using Parts = std::array<asio::const_buffer, 2>;
 
-  std::size_t write_now(const Parts& parts);
-  Task<Arrival> read_ahead_of(beast::flat_buffer& buffer, SteadyTime deadline);
+  Task<Arrival> read_ahead_of(char* into, std::size_t size, std::size_t& count, SteadyTime deadline);
   void wait_for_hang_up(const std::weak_ptr<void>& owner);
   void read_ahead(const std::shared_ptr<void>& owner);
   void hung_up();
@@ -79,7 +76,7 @@ class Transport {
     explicit Ahead(const Executor& executor) : done(executor) {}
     Task<void> wait();
     std::array<char, 4096> bytes;
-    std::size_t count = 0;
+    std::size_t count = 0;  // of them, that nobody has taken
     bool reading = false;
     ErrorCode error;
     Timer done;

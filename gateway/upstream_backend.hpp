@@ -46,6 +46,10 @@ class UpstreamBackend final : public Backend {
 
   std::optional<ApiError> check(const ChatRequest& request) const override;
   bool keeps_shape() const override { return true; }
+  // Without documents to write into the messages and without other upstreams, the body goes on as it came.
+  bool reads_prompt(const ChatRequest& request) const override {
+    return !request.documents.empty() || client_->has_choice();
+  }
   std::string place() const override { return client_->names(); }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
   UpstreamBackend* upstream() override { return this; }

@@ -1,52 +1,13 @@
 #include "rag/content_id.hpp"
 
 #include <cstring>
-#include <new>
-#include <stdexcept>
-
-#include <openssl/evp.h>
 
 namespace kvasir::rag {
 namespace {
 
-struct FreeDigest {
-  void operator()(EVP_MD* digest) const { EVP_MD_free(digest); }
-};
-struct FreeContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-using ContextPtr = std::unique_ptr<EVP_MD_CTX, FreeContext>;
-
-void require(bool works) {
-  if (!works) throw std::runtime_error("OpenSSL offers no SHA-256 here; check its configuration file");
-}
-
-// Fetching an algorithm costs more in OpenSSL 3 than hashing a short text, so it is done once.
-const EVP_MD* sha256() {
-  static const std::unique_ptr<EVP_MD, FreeDigest> digest(EVP_MD_fetch(nullptr, "SHA256", nullptr));
-  require(digest != nullptr);
-  return digest.get();
-}
-
-ContextPtr new_context() {
-  ContextPtr context(EVP_MD_CTX_new());
-  if (!context) throw std::bad_alloc();
-  return context;
-}
-
-void start(EVP_MD_CTX* context) {
-  require(EVP_DigestInit_ex2(context, sha256(), nullptr) == 1);
-}
-
-void add(EVP_MD_CTX* context, const void* data, std::size_t size) {
-  require(EVP_DigestUpdate(context, data, size) == 1);
-}
-
-ContentId cut(EVP_MD_CTX* context) {
-  std::array<std::uint8_t, 32> full{};
-  require(EVP_DigestFinal_ex(context, full.data(), nullptr) == 1);
+ContentId cut(const Sha256::Digest& digest) {
   ContentId id;
-  std::memcpy(id.bytes.data(), full.data(), id.bytes.size());
+  std::memcpy(id.bytes.data(), digest.data(), id.bytes.size());
   return id;
 }
 
@@ -57,10 +18,10 @@ std::array<std::uint8_t, 8> little_endian(std::uint64_t number) {
   return bytes;
 }
 
-void add_field(EVP_MD_CTX* context, const void* data, std::size_t size) {
+void add_field(Sha256& hash, const void* data, std::size_t size) {
   const auto length = little_endian(size);
-  add(context, length.data(), length.size());
-  add(context, data, size);
+  hash.add(length.data(), length.size());
+  hash.add(data, size);
 }
 
 int hex_value(char c) {
@@ -72,10 +33,7 @@ int hex_value(char c) {
 }  // namespace
 
 ContentId ContentId::of(std::string_view content) {
-  thread_local const ContextPtr context = new_context();
-  start(context.get());
-  add(context.get(), content.data(), content.size());
-  return cut(context.get());
+  return cut(Sha256::of(content));
 }
 
 std::optional<ContentId> ContentId::from_hex(std::string_view text) {
@@ -101,35 +59,24 @@ std::string ContentId::hex() const {
   return text;
 }
 
-struct ContentHasher::State {
-  ContextPtr context = new_context();
-};
-
-ContentHasher::ContentHasher() : state_(std::make_unique<State>()) {
-  start(state_->context.get());
-}
-ContentHasher::~ContentHasher() = default;
-ContentHasher::ContentHasher(ContentHasher&&) noexcept = default;
-ContentHasher& ContentHasher::operator=(ContentHasher&&) noexcept = default;
-
 ContentHasher& ContentHasher::field(std::string_view bytes) {
-  add_field(state_->context.get(), bytes.data(), bytes.size());
+  add_field(hash_, bytes.data(), bytes.size());
   return *this;
 }
 
 ContentHasher& ContentHasher::field(const ContentId& id) {
-  add_field(state_->context.get(), id.bytes.data(), id.bytes.size());
+  add_field(hash_, id.bytes.data(), id.bytes.size());
   return *this;
 }
 
 ContentHasher& ContentHasher::field(std::uint64_t number) {
   const auto bytes = little_endian(number);
-  add_field(state_->context.get(), bytes.data(), bytes.size());
+  add_field(hash_, bytes.data(), bytes.size());
   return *this;
 }
 
 ContentId ContentHasher::finish() {
-  return cut(state_->context.get());
+  return cut(hash_.finish());
 }
 
 }  // namespace kvasir::rag

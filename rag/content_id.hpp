@@ -1,12 +1,13 @@
 // Identity is content: 128-bit ids of prompt parts (system prompt, document, turn).
 #pragma once
 
+#include "rag/sha256.hpp"
+
 #include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,19 +31,13 @@ struct ContentId {
 // Not thread safe; finish() may be called once.
 class ContentHasher {
  public:
-  ContentHasher();
-  ~ContentHasher();
-  ContentHasher(ContentHasher&&) noexcept;
-  ContentHasher& operator=(ContentHasher&&) noexcept;
-
   ContentHasher& field(std::string_view bytes);
   ContentHasher& field(const ContentId& id);
   ContentHasher& field(std::uint64_t number);
   ContentId finish();
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  Sha256 hash_;
 };
 
 }  // namespace kvasir::rag

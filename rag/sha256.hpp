@@ -1,0 +1,33 @@
+// SHA-256 (FIPS 180-4) by OpenSSL, without what that costs for a short text: fetching the algorithm and making a
+// context.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+struct evp_md_ctx_st;
+
+namespace kvasir::rag {
+
+// One hash. Not thread safe; finish() may be called once. Throws std::runtime_error where OpenSSL has no SHA-256.
+class Sha256 {
+ public:
+  using Digest = std::array<std::uint8_t, 32>;
+
+  Sha256();
+  void add(const void* data, std::size_t size);
+  Digest finish();
+
+  static Digest of(std::string_view content);
+
+ private:
+  struct GiveBack {
+    void operator()(evp_md_ctx_st* context) const;
+  };
+  std::unique_ptr<evp_md_ctx_st, GiveBack> context_;
+};
+
+}  // namespace kvasir::rag
