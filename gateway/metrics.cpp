@@ -195,19 +195,19 @@ void Metrics::append_limits(std::string& out) const {
   const auto exceeded = load(by_limit_[static_cast<std::size_t>(LimitKind::tokens)]) +
                         load(by_limit_[static_cast<std::size_t>(LimitKind::budget)]);
   append_metric(out, "token_budget_exceeded_rate", "gauge",
-                "Share of completions since the start that a key's tokens a minute or budget refused.",
+                "Share of answers asked for since the start that a key's tokens a minute or budget refused.",
                 share(exceeded, load(completions_)));
 }
 
 void Metrics::append_stop_reasons(std::string& out) const {
-  append_metric_head(out, "kvasir_stop_reasons_total", "counter",
-                     "Completions by how they ended: the finish reason, or error (5xx), refused (4xx), cancelled.");
+  append_metric_head(
+      out, "kvasir_stop_reasons_total", "counter",
+      "Answers by how they ended: the finish reason (of embeddings: stop), error (5xx), refused (4xx), cancelled.");
   for (std::size_t i = 0; i < kStopReasons.size(); ++i) {
     append_sample(out, "kvasir_stop_reasons_total", metric_labels({{"stop_reason", kStopReasons[i]}}),
                   load(by_stop_reason_[i]));
   }
-  append_metric_head(out, "error_rate_by_stop_reason", "gauge",
-                     "Share of completions since the start, by how they ended.");
+  append_metric_head(out, "error_rate_by_stop_reason", "gauge", "Share of answers since the start, by how they ended.");
   for (std::size_t i = 0; i < kStopReasons.size(); ++i) {
     append_sample(out, "error_rate_by_stop_reason", metric_labels({{"stop_reason", kStopReasons[i]}}),
                   share(load(by_stop_reason_[i]), load(completions_)));

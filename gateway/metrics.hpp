@@ -46,7 +46,7 @@ class Metrics {
   using Counter = std::atomic<std::uint64_t>;
   static constexpr std::size_t kMaxReasons = 64;
 
-  // Of completions whose model is known.
+  // Of completions and embeddings whose model is known.
   struct ModelSeries {
     Histogram duration{kDurationBounds};
     Histogram first_token{kFirstTokenBounds};

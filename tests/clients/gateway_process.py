@@ -1,6 +1,7 @@
 """Starts the real binary with a configuration of its own, and ends it in the ways that an operator or a fault would."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -32,6 +33,15 @@ def engine_model(name="smollm2", **settings):
 
 def upstream_model(url, name="mock", **settings):
     return {"name": name, "upstream": {"base_url": url, "model": "mock", "timeout": "5s", **settings}}
+
+
+def digest(key):
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def key_entry(name, **limits):
+    """A key that is its own name, of a tenant of its own."""
+    return {"name": name, "tenant": name, "sha256": digest(name), **limits}
 
 
 class Gateway:

@@ -23,16 +23,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.requests.append({"body": body, "authorization": self.headers.get("authorization"),
                                      "traceparent": self.headers.get("traceparent")})
-        if self.path.endswith("/embeddings"):
-            return self.embeddings(body)
-        legacy = not self.path.endswith("/chat/completions")
-        order = body["prompt"] if legacy else body["messages"][-1]["content"]
+        endpoint = self.path.rsplit("/v1", 1)[-1]
+        order = {"/embeddings": lambda: body["input"], "/completions": lambda: body["prompt"]}.get(
+            endpoint, lambda: body["messages"][-1]["content"])()
         try:
             if order.startswith("status "):
                 self.fail(int(order.split()[1]))
             elif order.startswith("html"):
                 self.reply(200, b"<html>Sign in to the network</html>", "text/html")
-            elif legacy:
+            elif endpoint == "/embeddings":
+                self.embeddings(body)
+            elif endpoint == "/completions":
                 self.continue_text(order, body.get("stream"))
             elif order.startswith("call "):
                 self.call_tools(order.removeprefix("call ").split(" and "), body.get("stream"))
@@ -175,9 +176,16 @@ class MockUpstream(http.server.ThreadingHTTPServer):
     def url(self):
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
+    def received(self, question):
+        """The requests with this question, prompt or input."""
+        def asks(body):
+            return question in (body.get("prompt"), body.get("input"), body.get("messages", [{}])[-1].get("content"))
+
+        return [request for request in self.requests if asks(request["body"])]
+
     def asked(self, question):
-        """How often the question came through."""
-        return sum(request["body"].get("messages", [{}])[-1].get("content") == question for request in self.requests)
+        """How often it came through."""
+        return len(self.received(question))
 
     def close(self):
         self.closing.set()

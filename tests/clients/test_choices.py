@@ -1,6 +1,7 @@
 """Several choices of one request, by the model in process."""
 
 import asyncio
+import json
 
 import openai
 import pytest
@@ -30,6 +31,16 @@ def test_a_seed_gives_the_same_choices_again_and_its_first_is_that_of_a_single_o
     three = texts(3)
     assert texts(3) == three
     assert texts(1) == three[:1]
+
+
+def test_every_choice_keeps_to_the_format(client, system):
+    schema = {"type": "object", "properties": {"river": {"type": "string", "maxLength": 12}}, "required": ["river"],
+              "additionalProperties": False}
+    answer = client.chat.completions.create(
+        model="smollm2", messages=[system, {"role": "user", "content": "Invent a name for a river."}], n=3, temperature=1.5,
+        response_format={"type": "json_schema", "json_schema": {"name": "river", "schema": schema}}, extra_headers=NO_STORE)
+    for choice in answer.choices:
+        assert choice.finish_reason == "stop" and set(json.loads(choice.message.content)) == {"river"}
 
 
 def test_a_stream_has_a_role_and_a_finish_chunk_for_every_choice(client, system):

@@ -1,7 +1,6 @@
 """Keys: what they may use, how much of it, and for how much money."""
 
 import datetime
-import hashlib
 import re
 import threading
 
@@ -9,17 +8,10 @@ import httpx
 import openai
 import pytest
 
-from gateway_process import upstream_model
+from gateway_process import MINILM, digest, upstream_model
+from gateway_process import key_entry as entry
 
 PRICE = {"input": 1000, "cached_input": 500, "output": 2000}  # the mock's 5 + 7 tokens: 5 * 0.001 + 7 * 0.002 = 0.019 USD
-
-
-def digest(key):
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def entry(name, **limits):
-    return {"name": name, "sha256": digest(name), "tenant": name, **limits}
 
 
 def body(text, **more):
@@ -58,7 +50,7 @@ def test_a_key_sees_and_uses_only_the_models_it_may_use(gateway):
     with pytest.raises(openai.NotFoundError) as error:
         client.chat.completions.create(**body("not for me", ) | {"model": "other"})
     assert error.value.code == "model_not_found"
-    assert [model.id for model in gateway.client("plain").models.list()] == ["mock", "other"]
+    assert [model.id for model in gateway.client("plain").models.list()] == ["mock", "other", MINILM.name]
 
 
 def test_a_model_that_is_not_allowed_is_not_served_from_the_cache_either(gateway, upstream):

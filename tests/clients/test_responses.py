@@ -7,7 +7,7 @@ import httpx
 import openai
 import pytest
 
-from gateway_process import Gateway, engine_model, upstream_model
+from gateway_process import Gateway, engine_model, key_entry, upstream_model
 
 WEATHER = {"type": "function", "name": "f", "description": "The weather.", "strict": None,
            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
@@ -26,7 +26,7 @@ def respond(client, request):
     return respond
 
 
-def events_of(gateway, body, on_bytes=lambda: None):
+def events_of(gateway, body):
     """The events of a stream; checks their form on the wire."""
     with httpx.stream("POST", gateway.url + "/v1/responses", json={"stream": True, **body}, timeout=60) as response:
         assert response.status_code == 200, response.read()
@@ -34,7 +34,6 @@ def events_of(gateway, body, on_bytes=lambda: None):
         text = b""
         for piece in response.iter_raw():
             text += piece
-            on_bytes()
     events = []
     for block in text.decode().split("\n\n")[:-1]:
         kind, data = block.split("\n")
@@ -241,19 +240,17 @@ def test_responses_survive_kill_9(start_gateway, upstream, tmp_path):
 
 
 def test_tenants_do_not_see_each_other_s_responses(start_gateway, upstream):
-    import hashlib
-
-    keys = [{"name": name, "tenant": name, "sha256": hashlib.sha256(name.encode()).hexdigest()} for name in ("ann", "bob")]
+    keys = [key_entry("ann"), key_entry("bob"), key_entry("anna", tenant="ann")]
     gateway = start_gateway([upstream_model(upstream.url)], auth={"keys": keys})
-    ann, bob = gateway.client(key="ann"), gateway.client(key="bob")
+    ann, bob, anna = (gateway.client(key=key) for key in ("ann", "bob", "anna"))
     response = ann.responses.create(model="mock", input="mine")
-    with pytest.raises(openai.NotFoundError):
-        bob.responses.retrieve(response.id)
+    for look in bob.responses.retrieve, bob.responses.input_items.list, bob.responses.delete:
+        with pytest.raises(openai.NotFoundError):
+            look(response.id)
     with pytest.raises(openai.NotFoundError):
         bob.responses.create(model="mock", input="on", previous_response_id=response.id)
-    with pytest.raises(openai.NotFoundError):
-        bob.responses.delete(response.id)
     assert ann.responses.retrieve(response.id).id == response.id
+    assert anna.responses.retrieve(response.id).id == response.id
 
 
 def test_the_oldest_go_when_there_are_too_many_bytes(tmp_path, upstream):
@@ -302,6 +299,9 @@ def test_the_oldest_go_when_there_are_too_many_bytes(tmp_path, upstream):
     ({"include": ["everything"]}, "include[0]"),
     ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
     ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
+    ({"text": {"format": {"type": "json_schema", "name": "n", "schema": None}}}, "text.format.schema"),
+    ({"text": {"format": {"type": "json_schema", "name": "a b", "schema": {}}}}, "text.format.name"),
+    ({"text": {"format": {"type": "json_schema", "name": "n", "schema": {"dependentRequired": {}}}}}, "text.format"),
     ({"text": {"verbosity": "loud"}}, "text.verbosity"),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
     ({"tools": [{"type": "function"}]}, "tools[0].name"),
@@ -328,13 +328,42 @@ def test_errors_of_an_upstream_pass(client):
         client.responses.create(model="mock", input="status 429 for responses")
 
 
-def test_a_stream_that_breaks_ends_with_response_failed(gateway, upstream):
+def test_a_stream_that_breaks_says_so_and_is_not_kept(client, upstream):
     upstream.may_break.clear()
-    events, _ = events_of(gateway, {"model": "mock", "input": "cut across"}, upstream.may_break.set)
-    assert events[-1]["type"] == "response.failed"
-    assert events[-1]["response"]["status"] == "failed" and events[-1]["response"]["error"]["code"] == "server_error"
+    events = []
+    with pytest.raises(openai.APIError, match="broke off"):
+        for event in client.responses.create(model="mock", input="cut across", stream=True):
+            events.append(event)
+            upstream.may_break.set()
+    assert events[-1].type == "response.failed"
+    assert events[-1].response.status == "failed" and events[-1].response.error.code == "server_error"
     with pytest.raises(openai.NotFoundError):
-        gateway.client().responses.retrieve(events[0]["response"]["id"])
+        client.responses.retrieve(events[0].response.id)
+
+
+def test_a_stream_that_breaks_breaks_its_connection(gateway, upstream):
+    upstream.may_break.clear()
+    text = b""
+    with pytest.raises(httpx.TransportError):
+        with httpx.stream("POST", gateway.url + "/v1/responses", json={"model": "mock", "input": "cut down", "stream": True},
+                          timeout=60) as response:
+            for piece in response.iter_raw():
+                text += piece
+                upstream.may_break.set()
+    last = text.decode().rstrip().split("\n\n")[-1]
+    assert set(json.loads(last.removeprefix("data: "))["error"]) == {"message", "type", "param", "code"}
+    assert b"[DONE]" not in text
+
+
+def test_a_format_holds_and_keeps_the_caller_s_order(client):
+    schema = {"type": "object", "properties": {"zone": {"enum": ["a", "b"]}, "age": {"type": "integer", "minimum": 1, "maximum": 9}},
+              "required": ["zone", "age"], "additionalProperties": False}
+    response = client.responses.create(
+        model="smollm2", input="A zone and an age.", text={"format": {"type": "json_schema", "name": "n", "schema": schema}})
+    assert response.status == "completed" and list(json.loads(response.output_text)) == ["zone", "age"]
+    assert isinstance(json.loads(client.responses.create(
+        model="smollm2", input="Anything as JSON.", text={"format": {"type": "json_object"}}, max_output_tokens=200, temperature=0
+    ).output_text), dict)
 
 
 def test_the_engine_serves_a_conversation(start_gateway):

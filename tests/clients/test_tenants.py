@@ -1,18 +1,16 @@
 """Keys: who may ask, how often, and that tenants never see each other's answers."""
 
-import hashlib
-
 import httpx
 import openai
 import pytest
 
-from gateway_process import upstream_model
+from gateway_process import digest, upstream_model
 
 KEYS = {"a": "key-of-team-a", "b": "key-of-team-b", "limited": "key-with-a-limit"}
 
 
 def entry(tenant, **limits):
-    return {"name": tenant, "tenant": tenant, "sha256": hashlib.sha256(KEYS[tenant].encode()).hexdigest(), **limits}
+    return {"name": tenant, "tenant": tenant, "sha256": digest(KEYS[tenant]), **limits}
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +46,7 @@ def test_a_missing_or_wrong_key_is_refused(gateway, headers):
 
 def test_the_callers_key_does_not_reach_the_upstream(ask, clients, upstream):
     ask("who am I?", client=clients["a"], model="mock")
-    sent = [request["authorization"] for request in upstream.requests
-            if request["body"]["messages"][-1]["content"] == "who am I?"]
+    sent = [request["authorization"] for request in upstream.received("who am I?")]
     assert sent == ["Bearer upstream-secret"]
 
 

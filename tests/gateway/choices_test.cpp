@@ -1,5 +1,4 @@
 // Several choices of one request: as many sequences of the engine, one answer.
-#include "tests/gateway/test_client.hpp"
 #include "tests/gateway/test_gateway.hpp"
 
 #include <set>
@@ -15,12 +14,6 @@ using nlohmann::json;
 using testing::HasSubstr;
 
 constexpr const char* kCompletions = "/v1/completions";
-
-TestResponse post(const TestGateway& gateway, const std::string& path, const std::string& body) {
-  TestClient client(gateway.port());
-  client.post(path, body);
-  return client.response();
-}
 
 TEST(Choices, are_sequences_with_seeds_of_their_own) {
   TestGateway gateway;

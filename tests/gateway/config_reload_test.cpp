@@ -67,11 +67,16 @@ TEST(LiveChange, names_what_waits_for_a_restart_and_keeps_it) {
   wanted.server.threads = 7;
   wanted.cache.path = "/elsewhere";
   wanted.embedding_model = "/folder";
+  wanted.embedding_name = "minilm";
+  wanted.responses.ttl = std::chrono::hours(1);
+  wanted.responses.max_bytes = 1 << 20;
   const LiveChange change = live_part(running, wanted);
-  EXPECT_THAT(change.waiting, ElementsAre("server.listen", "server.threads", "embedding.model", "cache.store.path"));
+  EXPECT_THAT(change.waiting, ElementsAre("server.listen", "server.threads", "embedding.model", "embedding.name",
+                                          "cache.store.path", "responses.ttl", "responses.max_bytes"));
   EXPECT_EQ(change.settings.server.listen, running.server.listen);
   EXPECT_EQ(change.settings.server.threads, running.server.threads);
   EXPECT_EQ(change.settings.cache.path, running.cache.path);
+  EXPECT_EQ(change.settings.responses.ttl, running.responses.ttl);
 }
 
 TEST(LiveChange, leaves_models_in_process_as_they_were_loaded_but_for_the_price) {

@@ -6,6 +6,7 @@
 #include "gateway/engine_backend.hpp"
 #include "gateway/http_server.hpp"
 #include "gateway/io_threads.hpp"
+#include "tests/gateway/test_client.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -280,5 +281,12 @@ inline std::string chat(const std::string& question, const std::string& more = "
   return R"({"messages":[{"role":"user","content":")" + question + R"("}])" + more + "}";
 }
 inline constexpr const char* kChat = "/v1/chat/completions";
+
+inline TestResponse post(const TestGateway& gateway, const std::string& path, const std::string& body,
+                         const std::string& headers = "") {
+  TestClient client(gateway.port());
+  client.post(path, body, headers);
+  return client.response();
+}
 
 }  // namespace kvasir::gateway
