@@ -21,7 +21,6 @@ export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros,include_file_mtime,include_file_ctime}
 
 results=build/test-results
-venv=build/clients-venv
 checks_passed=0
 checks_failed=0
 reports=()
@@ -84,17 +83,21 @@ unit_tests() {
     grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test +#.* Passed )'
 }
 
+# make_venv NAME: build/NAME-venv with what tests/clients/requirements-NAME.txt asks for.
 make_venv() {
-  local stamp
-  stamp=$venv/$(sha256sum tests/clients/requirements.txt | cut -c1-16)
+  local venv=build/$1-venv requirements=tests/clients/requirements-$1.txt stamp
+  stamp=$venv/$(sha256sum "$requirements" | cut -c1-16)
   [[ -f $stamp ]] && return
   rm -rf "$venv"
-  python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt &&
+  python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" &&
     touch "$stamp"
 }
+# client_tests NAME PYTEST-ARGUMENTS…: with the packages of that environment.
 client_tests() {
-  KVASIR_BINARY=$PWD/build/release/gateway/kvasir "$venv/bin/python" -m pytest -q -p no:cacheprovider \
-    --junitxml="$results/clients.xml" tests/clients
+  local name=$1
+  shift
+  KVASIR_BINARY=$PWD/build/release/gateway/kvasir "build/$name-venv/bin/python" -m pytest -q -p no:cacheprovider \
+    --junitxml="$results/$name.xml" "$@"
 }
 
 fuzz() {
@@ -121,8 +124,12 @@ suite unit unit_tests release unit
 
 step clang-tidy "Fix the findings above; .clang-tidy has the checks." python3 tests/run_tidy.py build/release
 step build-asan "Fix the first error above." build_sanitized && suite sanitized unit_tests asan sanitized
-step clients-venv "Check the network: pip could not install tests/clients/requirements.txt." make_venv &&
-  suite clients client_tests
+pip_hint="Check the network: pip could not install what tests/clients/requirements-*.txt lists."
+step clients-venv "$pip_hint" make_venv clients &&
+  suite clients client_tests clients tests/clients --ignore tests/clients/test_frameworks.py
+# The frameworks need an older openai client, which is tested along.
+step frameworks-venv "$pip_hint" make_venv frameworks &&
+  suite frameworks client_tests frameworks tests/clients/test_frameworks.py tests/clients/test_chat.py
 step fuzz "The input is in build/fuzz; run its fuzzer with that file as the only argument." fuzz
 step bench-smoke "Run it by hand: build/release/gateway/kvasir bench --smoke" build/release/gateway/kvasir bench --smoke
 finish
