@@ -129,13 +129,13 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->tokens = std::move(*tokens);
   sequence->prompt_tokens = sequence->size();
   if (sequence->prompt_tokens >= context_) return too_long(context_, request, std::to_string(sequence->prompt_tokens));
-  if (request.raw && request.raw->echo) sequence->echo = std::move(text);
   const int room = context_ - sequence->prompt_tokens;
   sequence->id = submission.id;
   sequence->max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
   sequence->cache_namespace = std::move(request.cache_namespace);
   sequence->record = request.prompt_cache;
   sequence->documents = find_documents(text, sequence->tokens, request.prompt.documents);
+  if (request.raw && request.raw->echo) sequence->echo = std::move(text);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   sequence->text =
       std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);

@@ -18,6 +18,6 @@ struct ChatPiece {
 };
 
 ChatPiece piece_of(const FlightDelta& delta);
-ChatPiece piece_of(const ShownAnswer& answer);
+ChatPiece piece_of(const ShownAnswer& shown);
 
 }  // namespace kvasir::gateway

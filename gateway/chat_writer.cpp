@@ -2,15 +2,15 @@
 
 namespace kvasir::gateway {
 
-void ChatWriter::body(std::string& out, const ShownAnswer& answer) {
-  if (!answer.raw_body.empty()) {
-    out += with_cached_false(answer.raw_body);
+void ChatWriter::body(std::string& out, const ShownAnswer& shown) {
+  if (!shown.raw_body.empty()) {
+    out += with_cached_false(shown.raw_body);
     return;
   }
-  Delivery delivery = new_delivery(answer.cached);
-  delivery.engine = answer.engine;
+  Delivery delivery = new_delivery(shown.cached);
+  delivery.engine = shown.engine;
   delivery.logprobs = request_->logprobs;
-  append_completion(out, delivery, *answer.answer, answer.tool_calls);
+  append_completion(out, delivery, *shown.answer, shown.tool_calls);
 }
 
 void ChatWriter::role(std::string& out, int index) {

@@ -15,9 +15,9 @@ class ChatWriter final : public AnswerWriter {
  public:
   explicit ChatWriter(std::shared_ptr<const ChatRequest> request) : request_(std::move(request)) {}
 
-  void body(std::string& out, const ShownAnswer& answer) override;
+  void body(std::string& out, const ShownAnswer& shown) override;
   void delta(std::string& out, const FlightDelta& delta) override;
-  void end(std::string& out, const ShownAnswer& answer) override;
+  void end(std::string& out, const ShownAnswer& shown) override;
 
  private:
   void role(std::string& out, int index);

@@ -15,9 +15,9 @@ class CompletionWriter final : public AnswerWriter {
   explicit CompletionWriter(std::shared_ptr<const ChatRequest> request)
       : request_(std::move(request)), delivery_(new_delivery(false, "cmpl-")) {}
 
-  void body(std::string& out, const ShownAnswer& answer) override;
+  void body(std::string& out, const ShownAnswer& shown) override;
   void delta(std::string& out, const FlightDelta& delta) override;
-  void end(std::string& out, const ShownAnswer& answer) override;
+  void end(std::string& out, const ShownAnswer& shown) override;
 
  private:
   // Everything before the choices, for an answer of `model`.
@@ -25,7 +25,7 @@ class CompletionWriter final : public AnswerWriter {
   // `logprobs`: items of chat logprobs; the choice's place in its text moves on by their tokens.
   void choice(std::string& out, std::size_t index, std::string_view text, std::string_view logprobs,
               std::string_view finish_reason);
-  void tail(std::string& out, const ShownAnswer& answer) const;
+  void tail(std::string& out, const ShownAnswer& shown) const;
   void chunk(std::string& out, std::string_view model, std::size_t index, std::string_view text,
              std::string_view logprobs, std::string_view finish_reason, const engine::GenerateSummary* engine);
 

@@ -206,7 +206,8 @@ void append_call(json& messages, const json& item) {
     messages.push_back({{"role", "assistant"}, {"content", nullptr}});
   }
   json& message = messages.back();
-  if (message.at("content") == "") message["content"] = nullptr;
+  json& content = message.at("content");
+  if (content.is_string() && content.get_ref<const std::string&>().empty()) content = nullptr;
   message["tool_calls"].push_back({{"id", item.at("call_id")},
                                    {"type", "function"},
                                    {"function", {{"name", item.at("name")}, {"arguments", item.at("arguments")}}}});

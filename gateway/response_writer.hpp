@@ -19,18 +19,18 @@ class ResponseWriter final : public AnswerWriter {
                  ResponseStore& store);
 
   // Keeps the response, if that was asked for: who has read it to the end can go on from it.
-  Task<void> complete(const ShownAnswer& answer) override;
-  void body(std::string& out, const ShownAnswer& answer) override;
+  Task<void> complete(const ShownAnswer& shown) override;
+  void body(std::string& out, const ShownAnswer& shown) override;
   void begin(std::string& out) override;
   void delta(std::string& out, const FlightDelta& delta) override;
-  void end(std::string& out, const ShownAnswer& answer) override;
+  void end(std::string& out, const ShownAnswer& shown) override;
   void fail(std::string& out, const ApiError& error) override;
   void rename(ApiError& error) const override { rename_to_response(error); }
 
  private:
   void take(std::string& out, const ChatPiece& piece);
   nlohmann::json object(std::string_view status) const;
-  nlohmann::json usage(const ShownAnswer& answer) const;
+  nlohmann::json usage(const ShownAnswer& shown) const;
 
   ResponsesRequest request_;
   std::shared_ptr<const ChatRequest> chat_;

@@ -232,7 +232,7 @@ class ResponsesReader : private FieldReader {
       const std::string place = element_name(name, index++);
       std::string what;
       if (!text(place, item, what)) return false;
-      if (!known.contains(what)) return fail("Invalid value for '" + place + "': '" + what + "' is unknown.", place);
+      if (!known.contains(what)) return fail_range(place, "a part of a response that this API knows");
       logprobs_ = logprobs_ || what == "message.output_text.logprobs";
     }
     return true;
