@@ -124,6 +124,7 @@ void ChatEndpoint::note_usage(Turn& turn, const cache::Answer& answer, const eng
 
 void ChatEndpoint::note_result(Turn& turn, const FlightResult& result) {
   turn.record->cached_tokens = result.cached_tokens;
+  if (!result.upstream.empty()) turn.record->upstream = result.upstream;
   note_usage(turn, result.answer, result.engine ? &*result.engine : nullptr);
 }
 

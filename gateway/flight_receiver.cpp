@@ -13,8 +13,7 @@ constexpr std::size_t kMaxHeld = 64 << 20;
 std::optional<ApiError> FlightReceiver::body(std::string body) {
   auto result = read_completion(std::move(body));
   if (!result) return std::move(result.error());
-  ended_ = true;
-  flight_->finish(std::move(*result));
+  finish(std::move(*result));
   return std::nullopt;
 }
 
@@ -31,8 +30,7 @@ Task<UpstreamReceiver::Verdict> FlightReceiver::bytes(std::string_view bytes) {
 UpstreamReceiver::Verdict FlightReceiver::take_event(std::string data) {
   if (data == "[DONE]") {
     if (!assembler_.finished()) return fail(bad_answer("a stream without a finish reason").error);
-    ended_ = true;
-    flight_->finish(assembler_.take());
+    finish(assembler_.take());
     return Verdict::done;
   }
   held_bytes_ += data.size() + sizeof(FlightDelta);
@@ -45,9 +43,14 @@ UpstreamReceiver::Verdict FlightReceiver::take_event(std::string data) {
 
 std::optional<ApiError> FlightReceiver::end() {
   if (!assembler_.finished()) return bad_answer("a stream that broke off").error;
-  ended_ = true;
-  flight_->finish(assembler_.take());
+  finish(assembler_.take());
   return std::nullopt;
+}
+
+void FlightReceiver::finish(FlightResult result) {
+  ended_ = true;
+  result.upstream = call_->server;
+  flight_->finish(std::move(result));
 }
 
 UpstreamReceiver::Verdict FlightReceiver::fail(ApiError error) {

@@ -10,7 +10,8 @@ namespace kvasir::gateway {
 
 class FlightReceiver final : public UpstreamReceiver {
  public:
-  explicit FlightReceiver(Flight& flight) : flight_(&flight) {}
+  // Both must outlive this.
+  FlightReceiver(Flight& flight, const UpstreamCall& call) : flight_(&flight), call_(&call) {}
 
   std::optional<ApiError> body(std::string body) override;
   Task<Verdict> bytes(std::string_view bytes) override;
@@ -22,8 +23,10 @@ class FlightReceiver final : public UpstreamReceiver {
  private:
   Verdict fail(ApiError error);
   Verdict take_event(std::string data);
+  void finish(FlightResult result);
 
   Flight* flight_;
+  const UpstreamCall* call_;
   SseParser events_;
   StreamAssembler assembler_;
   std::size_t held_bytes_ = 0;

@@ -97,7 +97,8 @@ ForwardCall call_of(PassOn request, const Caller& caller, const RequestRecord& r
 
 Task<void> forward(UpstreamBackend& upstream, ForwardCall call, Passage& passage) {
   HttpExchange& exchange = *passage.exchange;
-  exchange.watch([&passage, control = call.control] {
+  const std::shared_ptr<UpstreamCall> control = call.control;
+  exchange.watch([&passage, control] {
     passage.gone = true;
     control->cancel();
   });
@@ -105,6 +106,7 @@ Task<void> forward(UpstreamBackend& upstream, ForwardCall call, Passage& passage
   if (call.stream) sink = [&passage](std::string_view bytes) { return passage.pass(bytes); };
   auto reply = co_await upstream.forward(std::move(call), exchange.executor(), std::move(sink));
   exchange.stop_watching();
+  if (!control->server.empty()) passage.record->upstream = control->server;
   if (passage.gone) {
     passage.record->status = 499;
   } else if (!passage.begun && reply) {

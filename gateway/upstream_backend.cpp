@@ -107,7 +107,7 @@ Task<void> UpstreamBackend::run(std::shared_ptr<Run> run) {
   if (client_->has_choice()) request.affinity = prefix_key(call);
   request.request_id = call.request_id;
   request.traceparent = call.traceparent;
-  FlightReceiver receiver(*run->flight);
+  FlightReceiver receiver(*run->flight, run->control);
   auto error = co_await client_->send(request, run->control, run->executor, receiver);
   if (error && !receiver.ended() && !run->control.cancelled) run->flight->fail(std::move(*error));
 }

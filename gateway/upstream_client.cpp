@@ -161,6 +161,7 @@ Task<std::optional<ApiError>> UpstreamClient::send(const UpstreamRequest& reques
   budget_.count_request();
   for (int number = 0;; ++number) {
     server->begin(number > 0);
+    call.server = server->name();
     const auto fault = co_await attempt(*server, request, call, executor, receiver, deadline);
     call.connection.reset();
     server->end(fault ? &*fault : nullptr);

@@ -24,6 +24,7 @@ namespace kvasir::gateway {
 // A request on its way, as far as it can be ended early. Used on its executor's thread.
 struct UpstreamCall {
   bool cancelled = false;
+  std::string server;  // that was asked last: its name
   std::unique_ptr<UpstreamConnection> connection;
   std::optional<Timer> pause;  // before a retry
 

@@ -137,6 +137,8 @@ def test_the_next_upstream_serves_when_the_first_is_gone(start_gateway, mock):
     states = [line for line in metrics.splitlines() if line.startswith("kvasir_upstream_breaker_state{")]
     assert [line.rsplit(" ", 1)[1] for line in states] == ["2", "0"]  # open, closed
     assert 'kind="unreachable"} 5\n' in metrics
+    gateway.stop()
+    assert {line["upstream"] for line in gateway.requests_logged()} == {mock.url.split("/")[2]}  # who answered
 
 
 def test_a_stream_moves_to_another_upstream_before_its_first_byte_only(start_gateway, mock):
