@@ -252,12 +252,14 @@ void read_root(ConfigSection& root, Settings& settings) {
   read_auth(root.section("auth"), settings);
   read_models(root, settings.models);
   root.read("default_model", settings.default_model);
+  read_cache(root.section("cache"), settings.cache);
+  // One that was only found is there for the semantic tier; /v1/embeddings comes along.
+  if (!settings.cache.semantic) settings.embedding_model.clear();
   ConfigSection embedding = root.section("embedding");
   embedding.read("model", settings.embedding_model);
   embedding.read("name", settings.embedding_name);
   embedding.not_available("upstream");
   embedding.finish();
-  read_cache(root.section("cache"), settings.cache);
   read_responses(root.section("responses"), settings.responses);
   root.finish();
   check_whole(root, settings);

@@ -2,6 +2,8 @@
 
 #include "gateway/config_values.hpp"
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -122,6 +124,17 @@ TEST(Config, names_what_this_version_does_not_serve) {
                               "cache: {semantic: {policy: bounded}, store: {kind: redis}}\n");
   ASSERT_EQ(config.errors.size(), 3U);
   for (const ConfigError& error : config.errors) EXPECT_THAT(error.message, HasSubstr("not available in this version"));
+}
+
+TEST(Config, loads_an_embedder_that_was_only_found_for_the_semantic_tier_alone) {
+  const auto models = std::filesystem::path(testing::TempDir()) / "found-embedder";
+  std::filesystem::create_directories(models / "all-minilm-l6-v2");
+  std::ofstream(models / "all-minilm-l6-v2" / "model.safetensors") << "weights";
+  const std::map<std::string, std::string> where{{"KVASIR_MODELS", models.string()}};
+  const std::string off = std::string(kModel) + "cache: {semantic: {enabled: false}}\n";
+  EXPECT_THAT(parse(kModel, where).settings.embedding_model, HasSubstr("all-minilm-l6-v2"));
+  EXPECT_EQ(parse(off, where).settings.embedding_model, "");
+  EXPECT_EQ(parse(off + "embedding: {model: other}\n", where).settings.embedding_model, "other");
 }
 
 TEST(Config, lets_the_environment_win_over_the_file) {
