@@ -1,5 +1,6 @@
 #include "gateway/flight_receiver.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace kvasir::gateway {
@@ -33,6 +34,8 @@ UpstreamReceiver::Verdict FlightReceiver::take_event(std::string data) {
     finish(assembler_.take());
     return Verdict::done;
   }
+  // An event of several lines: in JSON a line's end is a blank, and the client gets the event in one line.
+  std::replace(data.begin(), data.end(), '\n', ' ');
   held_bytes_ += data.size() + sizeof(FlightDelta);
   if (held_bytes_ > kMaxHeld) return fail(bad_answer("a stream that is too long").error);
   auto delta = assembler_.push(std::move(data));

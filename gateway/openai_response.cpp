@@ -323,6 +323,10 @@ void append_logprob(std::string& out, const engine::TokenLogprob& logprob) {
 std::string with_cached_false(std::string_view object) {
   std::string out = R"({"cached":false)";
   out.reserve(object.size() + 16);
+  // Almost always there is nothing to leave out, and the fields need no second look.
+  if (object.size() > 2 && object.starts_with("{\"") && object.find(R"("cached")") == std::string_view::npos) {
+    return out.append(",").append(object.substr(1));
+  }
   for (const RawField& field : top_level_fields(object)) {
     if (field.key == "cached") continue;
     out.append(",\"").append(field.key).append("\":").append(field.value);

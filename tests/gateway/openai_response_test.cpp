@@ -125,6 +125,9 @@ TEST(Logprob, shows_bytes_that_are_no_utf8_exactly) {
 TEST(WithCachedFalse, keeps_unknown_fields_and_replaces_cached) {
   const json body = json::parse(with_cached_false(R"({"id":"x","cached":true,"weird":{"a":[1]}})"));
   EXPECT_EQ(body, json::parse(R"({"id":"x","cached":false,"weird":{"a":[1]}})"));
+  EXPECT_EQ(with_cached_false(R"({"id":"x","a":1})"), R"({"cached":false,"id":"x","a":1})");
+  EXPECT_EQ(with_cached_false("{}"), R"({"cached":false})");
+  EXPECT_EQ(with_cached_false(" { \"id\" : 1 }"), R"({"cached":false,"id":1})");
 }
 
 }  // namespace

@@ -129,6 +129,17 @@ TEST(UpstreamPath, caches_a_stream_and_shows_usage_only_when_asked) {
   EXPECT_EQ(fixture.upstream.requests(), 1);
 }
 
+TEST(UpstreamPath, passes_an_event_of_several_lines_in_one) {
+  const std::string word = "{\"id\":\"x\",\ndata: \"choices\":[{\"index\":0,\ndata: \"delta\":{\"content\":\"Hi\"}}]}";
+  Fixture fixture([&](const std::string&) {
+    return Reply{PlayedUpstream::stream({kRole, word, kFinish, "[DONE]"}) + PlayedUpstream::kEnd};
+  });
+  EXPECT_THAT(
+      fixture.ask("A", R"(,"stream":true)").body,
+      HasSubstr(
+          "data: {\"cached\":false,\"id\":\"x\", \"choices\":[{\"index\":0, \"delta\":{\"content\":\"Hi\"}}]}\n\n"));
+}
+
 TEST(UpstreamPath, keeps_connections_and_replaces_dead_ones) {
   Fixture fixture([](const std::string& request) {
     return Reply{PlayedUpstream::plain(kAnswer), request.find("last one") != std::string::npos};
