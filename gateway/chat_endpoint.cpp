@@ -98,7 +98,11 @@ Task<void> ChatEndpoint::answer(HttpExchange& exchange, Caller& caller, RequestR
   } else {
     co_await wait_plain(turn);
   }
-  const TokenUsage estimate{estimated_prompt_tokens(*turn.request), 0, static_cast<int>(turn.pieces)};
+  TokenUsage estimate{estimated_prompt_tokens(*turn.request), 0, static_cast<int>(turn.pieces)};
+  // What this key has begun is computed to its end for others who wait for it.
+  if (record.status == 499 && turn.outcome.client && turn.outcome.client->shared()) {
+    estimate = most_tokens(*turn.request);
+  }
   settle(caller, record, estimate, turn.outcome.model == nullptr ? Price{} : turn.outcome.model->price);
   record.total = turn.elapsed();
 }
@@ -117,6 +121,9 @@ void ChatEndpoint::note_usage(Turn& turn, const cache::Answer& answer, const eng
   turn.record->prompt_tokens = answer.prompt_tokens;
   turn.record->completion_tokens = answer.completion_tokens;
   if (!answer.choices.empty()) turn.record->stop_reason = answer.choices[0].finish_reason;
+  std::size_t bytes = 0;
+  for (const cache::AnswerChoice& choice : answer.choices) bytes += choice.content.size();
+  turn.pieces = std::max(turn.pieces, static_cast<std::size_t>(estimated_tokens(bytes)));
   if (engine == nullptr) return;
   turn.record->cached_tokens = engine->reused_tokens;
   turn.record->queued = engine->queued;

@@ -13,7 +13,9 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -78,6 +80,7 @@ struct Gateway::Parts {
   asio::steady_timer config_timer{signals_context};
   asio::steady_timer watchdog_timer{signals_context};
   std::atomic<std::size_t> answering_io_threads{0};
+  bool told_to_end = false;  // by a signal
 
   Parts(const Settings& given, std::string path) : settings(given), config_path(std::move(path)) {}
   ~Parts() { stop(); }
@@ -154,7 +157,10 @@ bool Gateway::Parts::bind(std::string& error) {
 void Gateway::Parts::wait_for_signal() {
   signals.async_wait([this](const ErrorCode& error, int signal) {
     if (error) return;
-    if (signal != SIGHUP) return signals_context.stop();
+    if (signal != SIGHUP) {
+      told_to_end = true;
+      return signals_context.stop();
+    }
     reload_now();
     wait_for_signal();
   });
@@ -189,11 +195,23 @@ void Gateway::Parts::feed_watchdog() {
   });
 }
 
-// Until the deadline, or a second signal.
+// Until the deadline, or a second signal: the first one may come only now, if the admin has begun this. The
+// configuration is not read any more.
 void Gateway::Parts::wait_until_answered() {
   bool again = false;
+  signals.cancel();
+  config_timer.cancel();
   signals_context.restart();
-  signals.async_wait([&again](const ErrorCode& error, int signal) { again = !error && signal != SIGHUP; });
+  signals_context.poll();
+  signals_context.restart();  // it has run out of work
+  std::function<void()> listen = [&] {
+    signals.async_wait([&](const ErrorCode& error, int signal) {
+      if (error) return;
+      if (signal != SIGHUP) again = std::exchange(told_to_end, true);
+      listen();
+    });
+  };
+  listen();
   const auto deadline = std::chrono::steady_clock::now() + live->get()->settings.server.drain_timeout;
   while (!again && api_server->requests_running() > 0 && std::chrono::steady_clock::now() < deadline) {
     signals_context.run_for(std::chrono::milliseconds(5));

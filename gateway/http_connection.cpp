@@ -137,9 +137,13 @@ Task<HttpConnection::Read> HttpConnection::read_head(HttpHead& head) {
 // Before a body is read: nobody fills this server's memory without a key.
 std::optional<HttpResponse> HttpConnection::refuse_head(const HttpHead& head) {
   if (auto refusal = group_->handler->refuse_early(request_)) return refusal;
-  if (head.content_length > group_->limits.max_body_bytes) return response_of(http_errors::body_too_large());
+  if (head.content_length > group_->limits.max_body_bytes) {
+    ++group_->counters->bad_requests;
+    return response_of(http_errors::body_too_large());
+  }
   const auto coding = parse_content_coding(request_.fields.joined("content-encoding"));
   if (coding) return std::nullopt;
+  ++group_->counters->bad_requests;
   HttpResponse response = response_of(coding.error());
   append_header(response.headers, "accept-encoding", "gzip");
   return response;

@@ -39,15 +39,17 @@ void Flight::push(FlightDelta delta) {
 }
 
 void Flight::finish(FlightResult result, bool store) {
+  const auto on_finished = std::exchange(on_finished_, nullptr);
+  const bool stores = on_finished && store;
   {
     const std::lock_guard lock(mutex_);
     result_ = std::move(result);
-    phase_ = FlightPhase::finished;
+    // An entry that will not be is promised to nobody, not even for a moment.
+    phase_ = stores ? FlightPhase::finished : FlightPhase::settled;
     cancel_ = nullptr;
     wake_all();
   }
-  const auto on_finished = std::exchange(on_finished_, nullptr);
-  if (on_finished && store) {
+  if (stores) {
     on_finished(*this);
   } else {
     settle(Kept::no);
@@ -134,6 +136,11 @@ Task<FlightNews> FlightClient::next(std::chrono::steady_clock::time_point deadli
 void FlightClient::hang_up() {
   waiter_->hung_up = true;
   waiter_->timer.cancel();
+}
+
+bool FlightClient::shared() const {
+  const std::lock_guard lock(flight_->mutex_);
+  return flight_->waiters_.size() > 1;
 }
 
 // Goes to sleep (waiter_->asleep) in the same step in which there was nothing to see, so no wake-up is lost.

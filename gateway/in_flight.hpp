@@ -124,6 +124,8 @@ class FlightClient {
   Task<FlightNews> next(std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max());
   // Ends a wait: this client's connection is gone.
   void hang_up();
+  // Others have a place in the flight too.
+  bool shared() const;
 
   const FlightResult& result() const { return flight_->result_; }
   const ApiError& error() const { return flight_->error_; }

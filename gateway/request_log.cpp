@@ -2,11 +2,15 @@
 
 #include "gateway/json_text.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <cmath>
 #include <ctime>
 
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace kvasir::gateway {
@@ -14,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxPending = 8 << 20;
 constexpr auto kInterval = std::chrono::milliseconds(100);
+constexpr auto kEndPatience = std::chrono::seconds(1);
 
 // RFC 3339 in UTC with milliseconds; the calendar part is formatted once a second.
 void append_time(std::string& out) {
@@ -125,6 +130,33 @@ void RequestLog::add(std::string_view line) {
   pending_ += line;
 }
 
+// Waits for a reader that is slow, but at the end for a second only. What nobody has read then is lost, and counted.
+void RequestLog::write_all(std::string_view rest) {
+  struct stat kind {};
+  const bool file = ::fstat(descriptor_, &kind) == 0 && S_ISREG(kind.st_mode);
+  // A pipe that has room has room for PIPE_BUF bytes: a larger write would wait for a reader again.
+  const std::size_t most = file ? rest.size() : PIPE_BUF;
+  std::chrono::milliseconds waited{0};
+  while (!rest.empty()) {
+    pollfd reader{descriptor_, POLLOUT, 0};
+    const int ready = ::poll(&reader, 1, static_cast<int>(kInterval.count()));
+    if (ready == 0) {
+      const std::lock_guard lock(mutex_);
+      if (ending_ && (waited += kInterval) >= kEndPatience) break;
+      continue;
+    }
+    const auto count = ::write(descriptor_, rest.data(), std::min(rest.size(), most));
+    if (count > 0) {
+      rest.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno != EINTR && errno != EAGAIN) {
+      break;  // nobody reads any more
+    }
+  }
+  for (const char c : rest) {
+    if (c == '\n') metrics_->log_line_dropped();
+  }
+}
+
 void RequestLog::run() {
   std::string writing;
   bool ending = false;
@@ -137,15 +169,7 @@ void RequestLog::run() {
       writing.clear();
       writing.swap(pending_);
     }
-    std::string_view rest = writing;
-    while (!rest.empty()) {
-      const auto count = ::write(descriptor_, rest.data(), rest.size());
-      if (count > 0) {
-        rest.remove_prefix(static_cast<std::size_t>(count));
-      } else if (errno != EINTR) {
-        break;  // nobody reads any more
-      }
-    }
+    write_all(writing);
   }
 }
 

@@ -29,6 +29,7 @@ class RequestLog {
  private:
   void add(std::string_view line);
   void run();
+  void write_all(std::string_view rest);
 
   int descriptor_;
   std::atomic<bool> requests_;

@@ -108,7 +108,12 @@ Task<void> UpstreamBackend::run(std::shared_ptr<Run> run) {
   request.request_id = call.request_id;
   request.traceparent = call.traceparent;
   FlightReceiver receiver(*run->flight, run->control);
-  auto error = co_await client_->send(request, run->control, run->executor, receiver);
+  std::optional<ApiError> error;
+  try {
+    error = co_await client_->send(request, run->control, run->executor, receiver);
+  } catch (const std::exception&) {  // a bug or exhausted memory: nobody may wait for ever
+    error = ApiError::internal();
+  }
   if (error && !receiver.ended() && !run->control.cancelled) run->flight->fail(std::move(*error));
 }
 

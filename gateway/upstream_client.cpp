@@ -50,6 +50,7 @@ Task<std::optional<UpstreamFault>> receive_stream(UpstreamExchange& exchange, st
                                                   UpstreamReceiver& receiver) {
   while (true) {
     if (!exchange.bytes().empty()) {
+      exchange.expect_nothing();  // a slow reader of ours is not the server's fault
       const Verdict verdict = co_await receiver.bytes(exchange.bytes());
       exchange.bytes().clear();
       if (verdict == Verdict::broken) co_return bad_answer("a broken stream");

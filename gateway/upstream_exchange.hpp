@@ -37,6 +37,8 @@ class UpstreamExchange {
   // What of the body has come and was not taken yet.
   std::string& bytes() { return parser_->get().body(); }
   Task<std::optional<UpstreamFault>> read_some(Clock::time_point deadline);
+  // Until the next read, nothing is expected of the server.
+  void expect_nothing() { call_->connection->expires_at(Clock::time_point::max()); }
   // All of it into bytes().
   Task<std::optional<UpstreamFault>> read_rest(std::chrono::milliseconds idle_timeout);
 

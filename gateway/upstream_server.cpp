@@ -113,7 +113,9 @@ Task<std::optional<UpstreamFault>> UpstreamServer::open_connection(UpstreamCall&
   if (error) addresses_.expire();
   if (!error && tls_) {
     if (proxy_) {
-      if (auto fault = co_await open_tunnel(connection)) co_return fault;
+      auto fault = co_await open_tunnel(connection);
+      if (call.cancelled) co_return cancelled();
+      if (fault) co_return fault;
     }
     error = co_await connection.start_tls(*tls_);
   }

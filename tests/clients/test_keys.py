@@ -27,6 +27,7 @@ def gateway(start_gateway, upstream):
         entry("poor", budget_usd_per_day=0.02), entry("failing", budget_usd_per_day=0.001, requests_per_minute=3),
         entry("hits", tokens_per_minute=1000, budget_usd_per_day=0.019), entry("priced", budget_usd_per_day=100),
         entry("parallel", budget_usd_per_day=0.001), entry("kept", budget_usd_per_day=0.01),
+        entry("leaver", tokens_per_minute=12000),
     ]
     models = [upstream_model(upstream.url) | {"price": PRICE}, upstream_model(upstream.url, name="other")]
     return start_gateway(models, auth={"keys": keys}, cache={"semantic": {"enabled": False}})
@@ -173,3 +174,24 @@ def test_the_admin_listener_takes_its_own_key_and_no_other(start_gateway, upstre
     # With a key it answers under any name.
     assert gateway.admin("GET", "/metrics", headers={**key, "host": "kvasir.example"}).status_code == 200
     assert httpx.get(gateway.url + "/v1/models", headers=key).status_code == 401
+
+
+def test_who_leaves_pays_for_what_others_still_wait_for(gateway, post, upstream):
+    text = "slow, and left by who has asked first"
+    following = threading.Thread(target=lambda: post("leaver", text, max_tokens=6000))
+
+    def lead():
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(gateway.url + "/v1/chat/completions", json=body(text, max_tokens=6000), timeout=1,
+                       headers={"authorization": "Bearer leaver"})
+
+    leading = threading.Thread(target=lead)
+    leading.start()
+    while not upstream.asked(text):
+        pass
+    following.start()
+    leading.join()
+    following.join()
+    assert upstream.asked(text) == 1
+    left = int(post("leaver", "what is left?").headers["x-ratelimit-remaining-tokens"])
+    assert left < 8000

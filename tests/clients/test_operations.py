@@ -13,7 +13,7 @@ import time
 import httpx
 import pytest
 
-from gateway_process import MINILM, ROOT, digest, engine_model, upstream_model
+from gateway_process import BINARY, MINILM, ROOT, digest, engine_model, upstream_model
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -293,6 +293,46 @@ def test_a_second_sigterm_ends_it_at_once(start_gateway, upstream):
         assert gateway.process.poll() is None
         gateway.terminate()
         assert gateway.wait() == 0
+
+
+def test_a_sigterm_after_the_admins_drain_is_the_first(start_gateway, upstream):
+    gateway = start_gateway([upstream_model(upstream.url, timeout="60s")], cache=NO_SEMANTIC)
+    with httpx.stream("POST", gateway.url + "/v1/chat/completions", json=body("endless, until both have spoken", stream=True),
+                      timeout=30) as response:
+        events = response.iter_raw()
+        next(events)
+        assert gateway.admin("POST", "/admin/drain").status_code < 300
+        gateway.until_logged("draining")
+        gateway.terminate()
+        for _ in range(20):
+            next(events)  # still answered
+        assert gateway.process.poll() is None
+        gateway.terminate()
+        assert gateway.wait() == 0
+
+
+def test_a_log_that_nobody_reads_does_not_keep_it_alive(start_gateway, upstream):
+    gateway = start_gateway([upstream_model(upstream.url)], cache=NO_SEMANTIC)
+    gateway.stop()
+    reader, writer = os.pipe()
+    process = subprocess.Popen([BINARY, "serve", "--config", gateway.config], stdout=writer, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    try:
+        until(lambda: ready(gateway))
+        for number in range(400):
+            gateway.post(body(f"logged {number}"))
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        os.close(reader)
+
+
+def ready(gateway):
+    try:
+        return httpx.get(gateway.url + "/health/ready").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")

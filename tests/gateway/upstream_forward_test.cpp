@@ -2,6 +2,8 @@
 #include "tests/gateway/played_upstream.hpp"
 #include "tests/gateway/upstream_line.hpp"
 
+#include <thread>
+
 #include <gmock/gmock.h>
 
 namespace kvasir::gateway {
@@ -45,6 +47,26 @@ TEST(UpstreamForward, passes_the_bytes_of_a_stream_as_they_arrive) {
   });
   ASSERT_TRUE(reply.has_value());
   EXPECT_TRUE(reply->streamed);
+  EXPECT_EQ(bytes, "data: one\n\ndata: two\n\n");
+}
+
+TEST(UpstreamForward, does_not_blame_the_upstream_for_a_slow_reader) {
+  PlayedUpstream upstream([&](const std::string&) {
+    return Reply{PlayedUpstream::stream({"one"}), false, false, PlayedUpstream::chunks({"two"}) + PlayedUpstream::kEnd,
+                 [] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }};
+  });
+  UpstreamSettings settings = upstream_at(upstream.base_url());
+  settings.idle_timeout = std::chrono::milliseconds(200);
+  UpstreamLine line({settings});
+  std::string bytes;
+  const auto reply = line.forward(UpstreamLine::call(), [&](std::string_view some) -> Task<bool> {
+    bytes += some;
+    Timer pause(co_await asio::this_coro::executor);
+    pause.expires_after(std::chrono::milliseconds(600));
+    co_await pause.async_wait(use_tuple);
+    co_return true;
+  });
+  ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(bytes, "data: one\n\ndata: two\n\n");
 }
 
