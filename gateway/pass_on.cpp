@@ -109,10 +109,11 @@ Task<void> forward(UpstreamBackend& upstream, ForwardCall call, Passage& passage
   if (!control->server.empty()) passage.record->upstream = control->server;
   if (passage.gone) {
     passage.record->status = 499;
-  } else if (!passage.begun && reply) {
+  } else if (!passage.begun && reply && !reply->streamed) {
     co_await passage.send(std::move(reply->body));
   } else if (!passage.begun) {
-    co_await refuse(exchange, *passage.record, reply.error());
+    const ApiError error = reply ? kBrokenOff : reply.error();
+    co_await refuse(exchange, *passage.record, error);
   } else if (reply && passage.ended) {
     co_await passage.end();
   } else {

@@ -142,7 +142,8 @@ void RequestLog::write_all(std::string_view rest) {
     const int ready = ::poll(&reader, 1, static_cast<int>(kInterval.count()));
     if (ready == 0) {
       const std::lock_guard lock(mutex_);
-      if (ending_ && (waited += kInterval) >= kEndPatience) break;
+      if (ending_) waited += kInterval;
+      if (waited >= kEndPatience) break;
       continue;
     }
     const auto count = ::write(descriptor_, rest.data(), std::min(rest.size(), most));

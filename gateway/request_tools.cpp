@@ -102,8 +102,11 @@ bool RequestReader::tool_choice(std::string_view name, Json value) {
   Json function;
   if (!required(name, value, "function", function)) return false;
   if (!function.is_object()) return fail_type("tool_choice.function", "an object", function);
-  return required("tool_choice.function", function, "name", field) &&
-         text("tool_choice.function.name", field, request_->tool_use.name);
+  std::string& chosen = request_->tool_use.name;
+  if (!required("tool_choice.function", function, "name", field) || !text("tool_choice.function.name", field, chosen)) {
+    return false;
+  }
+  return usable_name(chosen) || fail_range("tool_choice.function.name", std::string(kUsableNames));
 }
 
 bool RequestReader::parallel_tool_calls(std::string_view name, Json value) {

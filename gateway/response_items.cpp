@@ -192,8 +192,10 @@ json assistant_message(const json& parts) {
   std::string text;
   std::string refusal;
   for (const json& part : parts) {
-    text += part.value("text", "");
-    refusal += part.value("refusal", "");
+    // Only the key that belongs to a part's type was checked.
+    const std::string& type = part.at("type").get_ref<const std::string&>();
+    if (type == "refusal") refusal += part.at("refusal").get_ref<const std::string&>();
+    if (type == "output_text" || type == "input_text") text += part.at("text").get_ref<const std::string&>();
   }
   json message{{"role", "assistant"}, {"content", std::move(text)}};
   if (!refusal.empty()) message["refusal"] = std::move(refusal);

@@ -57,7 +57,8 @@ Result<std::string> list_items(const std::string& input, std::string_view query)
   if (order == "desc") std::reverse(items.begin(), items.end());
   std::size_t begin = 0;
   if (const auto after = query_value(query, "after"); after && !after->empty()) {
-    const auto found = std::find_if(items.begin(), items.end(), [&](const json& item) { return item["id"] == *after; });
+    const auto found = std::find_if(items.begin(), items.end(),
+                                    [&](const json& item) { return item.contains("id") && item["id"] == *after; });
     if (found == items.end()) return ApiError::invalid("Invalid value for 'after': no item has this id.", "after");
     begin = static_cast<std::size_t>(found - items.begin()) + 1;
   }

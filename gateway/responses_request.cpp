@@ -111,6 +111,10 @@ class ResponsesReader : private FieldReader {
     }
     // A choice of tools means nothing without tools, and chat servers refuse it.
     if (!request_->chat.contains("tools")) {
+      const json choice = request_->chat.value("tool_choice", json("auto"));
+      if (choice.is_object() || choice == "required") {
+        return fail("Invalid value for 'tool_choice': it is only allowed when 'tools' are specified.", "tool_choice");
+      }
       request_->chat.erase("tool_choice");
       request_->chat.erase("parallel_tool_calls");
     }

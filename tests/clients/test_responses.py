@@ -306,6 +306,7 @@ def test_the_oldest_go_when_there_are_too_many_bytes(tmp_path, upstream):
     ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
     ({"tools": [{"type": "function"}]}, "tools[0].name"),
     ({"tool_choice": "maybe"}, "tool_choice"),
+    ({"tool_choice": "required"}, "tool_choice"),
     ({"store": "yes"}, "store"),
     ({"stream_options": {"include_obfuscation": False}}, "stream_options"),
     ({"input": "word " * 12000}, "input"),
@@ -373,3 +374,19 @@ def test_the_engine_serves_a_conversation(start_gateway):
                                      max_output_tokens=16, temperature=0)
     assert second.usage.input_tokens > first.usage.input_tokens
     assert second.usage.input_tokens_details.cached_tokens > 0
+
+
+def test_parts_of_an_assistants_message_may_hold_more_than_their_own_key(gateway):
+    parts = [{"type": "output_text", "text": "a", "refusal": None}, {"type": "refusal", "refusal": "no", "text": 5},
+             {"type": "input_image", "image_url": "http://127.0.0.1/a.png"}]
+    reply = gateway.http.post(gateway.url + "/v1/responses", json={
+        "model": "mock", "input": [{"role": "assistant", "content": parts}, {"role": "user", "content": "and then?"}]})
+    assert reply.status_code in (200, 400)
+
+
+def test_items_without_an_id_are_passed_over_by_after(gateway):
+    made = gateway.http.post(gateway.url + "/v1/responses", json={
+        "model": "mock", "input": [{"type": "reasoning", "summary": []}, {"role": "user", "content": "think"}]})
+    if made.status_code == 200:
+        items = gateway.url + f"/v1/responses/{made.json()['id']}/input_items"
+        assert gateway.http.get(items, params={"after": "nobody", "order": "asc"}).status_code == 400
