@@ -19,7 +19,6 @@ const ApiError kNotStored{500, "The answer could not be stored.", "server_error"
 // What a slow reader has in front of it is no larger than this, beside what all readers of the flight share.
 constexpr std::size_t kStreamWrite = 64 << 10;  // bytes
 constexpr std::string_view kKeepAlive = ": keep-alive\n\n";
-constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
 
 void append_cache_headers(std::string& headers, const ChatOutcome& outcome, bool with_entry) {
   if (outcome.reason.empty()) return;  // refused before the cache was asked
@@ -88,7 +87,6 @@ Task<void> ChatEndpoint::answer(HttpExchange& exchange, Caller& caller, RequestR
   record.model = turn.request->model;
   record.similarity = turn.outcome.similarity;
   record.known_model = turn.outcome.model != nullptr;
-  if (turn.outcome.client) record.upstream = turn.outcome.model->backend->place();
   if (turn.outcome.error) {
     co_await fail(turn, *turn.outcome.error);
   } else if (turn.outcome.entry) {
@@ -98,6 +96,7 @@ Task<void> ChatEndpoint::answer(HttpExchange& exchange, Caller& caller, RequestR
   } else {
     co_await wait_plain(turn);
   }
+  if (turn.outcome.client && record.upstream.empty()) record.upstream = turn.outcome.model->backend->place();
   TokenUsage estimate{estimated_prompt_tokens(*turn.request), 0, static_cast<int>(turn.pieces)};
   // What this key has begun is computed to its end for others who wait for it.
   if (record.status == 499 && turn.outcome.client && turn.outcome.client->shared()) {

@@ -27,11 +27,7 @@ void CompletionWriter::choice(std::string& out, std::size_t index, std::string_v
     out += "null";
   }
   out += R"(,"finish_reason":)";
-  if (finish_reason.empty()) {
-    out += "null";
-  } else {
-    append_json_string(out, finish_reason);
-  }
+  append_string_or_null(out, finish_reason);
   out += '}';
 }
 

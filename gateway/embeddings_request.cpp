@@ -9,7 +9,6 @@ namespace kvasir::gateway {
 namespace {
 
 constexpr std::size_t kMaxInputs = 2048;
-constexpr std::string_view kInput = "a string, an array of strings, an array of tokens or an array of arrays of tokens";
 
 class EmbeddingsReader : private FieldReader {
  public:
@@ -51,7 +50,7 @@ class EmbeddingsReader : private FieldReader {
   bool input(std::string_view name, Json value) {
     if (value.is_string()) return one_text(std::string(name), value);
     simdjson::dom::array list;
-    if (value.get(list) != simdjson::SUCCESS) return fail_type(name, kInput, value);
+    if (value.get(list) != simdjson::SUCCESS) return fail_type(name, kTextsOrTokens, value);
     if (list.size() == 0) return fail("Invalid 'input': expected at least one input.", name);
     if (list.at(0).is_int64()) return one_token_list(std::string(name), list);
     if (list.size() > kMaxInputs) return fail_range(name, "an array of at most 2048 inputs");
@@ -83,11 +82,7 @@ class EmbeddingsReader : private FieldReader {
   bool one_token_list(const std::string& place, simdjson::dom::array list) {
     if (list.size() == 0) return fail("Invalid '" + place + "': the input cannot be an empty array.", "input");
     EmbeddingsRequest::Tokens tokens;
-    for (const Json item : list) {
-      std::int64_t token = 0;
-      if (!integer(element_name(place, tokens.size()), item, 0, INT32_MAX, token)) return false;
-      tokens.push_back(static_cast<std::int32_t>(token));
-    }
+    if (!token_ids(place, list, tokens)) return false;
     request_->inputs.emplace_back(std::move(tokens));
     return true;
   }

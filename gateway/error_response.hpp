@@ -10,6 +10,8 @@
 
 namespace kvasir::gateway {
 
+inline constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
+
 HttpResponse error_response(const ApiError& error);
 HttpResponse method_not_allowed(std::string_view allowed);
 // The last event of a stream that breaks, before its connection does.

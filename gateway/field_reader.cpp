@@ -2,6 +2,8 @@
 
 #include "gateway/json_text.hpp"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 namespace kvasir::gateway {
@@ -28,12 +30,6 @@ std::string_view kind(Json value) {
       return "null";
   }
   return "a value";
-}
-
-std::size_t characters(std::string_view text) {
-  std::size_t count = 0;
-  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
-  return count;
 }
 
 std::string short_number(double number) {
@@ -84,6 +80,15 @@ bool FieldReader::integer(std::string_view name, Json value, std::int64_t low, s
   return fail_range(name, "from " + std::to_string(low) + " to " + std::to_string(high));
 }
 
+bool FieldReader::token_ids(const std::string& place, simdjson::dom::array list, std::vector<std::int32_t>& target) {
+  for (const Json item : list) {
+    std::int64_t token = 0;
+    if (!integer(element_name(place, target.size()), item, 0, INT32_MAX, token)) return false;
+    target.push_back(static_cast<std::int32_t>(token));
+  }
+  return true;
+}
+
 bool FieldReader::pairs(std::string_view name, Json value) {
   constexpr std::size_t kMaxPairs = 16;
   constexpr std::size_t kMaxKey = 64;
@@ -99,6 +104,11 @@ bool FieldReader::pairs(std::string_view name, Json value) {
     if (characters(text) > kMaxValue) return fail_range(place, "at most 512 characters");
   }
   return true;
+}
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 std::string element_name(std::string_view list, std::size_t index) {

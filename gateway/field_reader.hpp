@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <simdjson.h>
 
@@ -31,12 +32,20 @@ class FieldReader {
   bool boolean(std::string_view name, Json value, bool& target);
   bool number(std::string_view name, Json value, double low, double high, double& target);
   bool integer(std::string_view name, Json value, std::int64_t low, std::int64_t high, std::int64_t& target);
+  // Appends the token ids of the list at `place`.
+  bool token_ids(const std::string& place, simdjson::dom::array list, std::vector<std::int32_t>& target);
   // OpenAI's metadata: at most 16 pairs of text, keys of at most 64 characters, values of at most 512.
   bool pairs(std::string_view name, Json value);
 
   std::optional<ApiError> error_;
 };
 
+// What may be embedded or continued.
+inline constexpr std::string_view kTextsOrTokens =
+    "a string, an array of strings, an array of tokens or an array of arrays of tokens";
+
+// Of UTF-8.
+std::size_t characters(std::string_view text);
 // "LIST[3]"
 std::string element_name(std::string_view list, std::size_t index);
 // JSON text with sorted keys and no spaces.

@@ -11,6 +11,10 @@ namespace kvasir::gateway {
 
 // `text` as a JSON string with its quotes (RFC 8259, section 7). UTF-8 passes unchanged.
 void append_json_string(std::string& out, std::string_view text);
+// The same, but null for an empty one.
+inline void append_string_or_null(std::string& out, std::string_view text) {
+  text.empty() ? void(out += "null") : append_json_string(out, text);
+}
 
 template <std::integral Number>
 void append_number(std::string& out, Number number) {

@@ -3,7 +3,6 @@
 #include "gateway/field_reader.hpp"
 #include "gateway/json_text.hpp"
 
-#include <algorithm>
 #include <set>
 
 namespace kvasir::gateway {
@@ -35,11 +34,6 @@ std::string token_of(Json item) {
 double logprob_of(Json item) {
   double value = 0;
   return item["logprob"].get(value) == SUCCESS ? value : 0.0;
-}
-
-std::size_t characters(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 // The token and its alternatives, each once.

@@ -41,11 +41,7 @@ void append_choice(std::string& out, std::size_t index, const cache::AnswerChoic
     append_json_string(out, choice.content);
   }
   out += R"(,"refusal":)";
-  if (choice.refusal.empty()) {
-    out += "null";
-  } else {
-    append_json_string(out, choice.refusal);
-  }
+  append_string_or_null(out, choice.refusal);
   out += R"(,"annotations":[])";
   if (!calls.empty()) {
     out += R"(,"tool_calls":[)";
@@ -143,11 +139,7 @@ void append_kvasir(std::string& out, const engine::GenerateSummary& summary) {
 
 void append_fingerprint(std::string& out, std::string_view fingerprint) {
   out += R"(,"system_fingerprint":)";
-  if (fingerprint.empty()) {
-    out += "null";
-  } else {
-    append_json_string(out, fingerprint);
-  }
+  append_string_or_null(out, fingerprint);
 }
 
 std::string_view logprob_items(std::string_view logprobs) {
@@ -219,11 +211,7 @@ void ChunkWriter::end_choice(std::string& out, std::string_view logprobs, std::s
     out.append(R"({"content":[)").append(logprobs).append(R"(],"refusal":null})");
   }
   out += R"(,"finish_reason":)";
-  if (reason.empty()) {
-    out += "null";
-  } else {
-    append_json_string(out, reason);
-  }
+  append_string_or_null(out, reason);
   out += "}]";
   // OpenAI's way: with usage asked for, every other chunk says null.
   if (include_usage_) out += R"(,"usage":null)";

@@ -48,7 +48,7 @@ struct Passage {
   Task<bool> pass(std::string_view bytes) {
     if (!std::exchange(begun, true)) {
       record->first_byte = elapsed();
-      gone = !co_await exchange->begin_stream(std::move(headers), "text/event-stream; charset=utf-8");
+      gone = !co_await exchange->begin_stream(std::move(headers), kEventStream);
     }
     if (!gone) gone = !co_await exchange->write(std::string(bytes));
     events.push(bytes);
@@ -145,9 +145,9 @@ Task<void> pass_on(const ModelTable::Model& model, PassOn request, HttpExchange&
   if (const auto refusal = refusal_of(request, exchange, caller, model.price)) {
     co_await refuse(exchange, record, *refusal);
   } else {
-    record.upstream = model.backend->place();
     ForwardCall call = call_of(std::move(request), caller, record);
     co_await forward(*model.backend->upstream(), std::move(call), passage);
+    if (record.upstream.empty()) record.upstream = model.backend->place();
   }
   settle(caller, record, {asked, 0, static_cast<int>(passage.pieces)}, model.price);
   record.total = passage.elapsed();

@@ -9,8 +9,6 @@ namespace {
 
 constexpr int kDefaultMaxTokens = 16;
 constexpr std::size_t kMaxEngineChoices = 128;
-constexpr std::string_view kPrompt =
-    "a string, an array of strings, an array of tokens or an array of arrays of tokens";
 
 }  // namespace
 
@@ -33,7 +31,7 @@ bool RequestReader::prompt(std::string_view name, Json value) {
   add_extra(name, value);
   if (value.is_string()) return prompt_text(name, value);
   simdjson::dom::array list;
-  if (value.get(list) != simdjson::SUCCESS) return fail_type(name, kPrompt, value);
+  if (value.get(list) != simdjson::SUCCESS) return fail_type(name, kTextsOrTokens, value);
   if (list.size() == 0) return fail("Invalid 'prompt': expected at least one prompt.", name);
   if (list.at(0).is_int64()) return prompt_tokens(std::string(name), list);
   for (const Json item : list) {
@@ -56,14 +54,7 @@ bool RequestReader::prompt_text(std::string_view name, Json value) {
 
 bool RequestReader::prompt_tokens(const std::string& place, simdjson::dom::array list) {
   if (list.size() == 0) return fail("Invalid '" + place + "': expected at least one token.", "prompt");
-  std::vector<std::int32_t> tokens;
-  for (const Json item : list) {
-    std::int64_t token = 0;
-    if (!integer(element_name(place, tokens.size()), item, 0, INT32_MAX, token)) return false;
-    tokens.push_back(static_cast<std::int32_t>(token));
-  }
-  request_->raw_prompts.emplace_back().tokens = std::move(tokens);
-  return true;
+  return token_ids(place, list, request_->raw_prompts.emplace_back().tokens);
 }
 
 bool RequestReader::echo(std::string_view name, Json value) {
