@@ -7,6 +7,7 @@
 #include "cache/response_cache.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <string>
@@ -17,6 +18,8 @@ namespace {
 
 class CanonicalWriter {
  public:
+  explicit CanonicalWriter(std::size_t size) { bytes_.reserve(size); }
+
   CanonicalWriter& field(std::string_view bytes) {
     number(bytes.size());
     bytes_.append(bytes);
@@ -26,7 +29,9 @@ class CanonicalWriter {
     return field(std::string_view(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()));
   }
   CanonicalWriter& number(std::uint64_t value) {
-    for (int shift = 0; shift < 64; shift += 8) bytes_ += static_cast<char>((value >> shift) & 0xFF);
+    std::array<char, 8> little_endian{};
+    for (std::size_t i = 0; i < little_endian.size(); ++i) little_endian[i] = static_cast<char>(value >> (8 * i));
+    bytes_.append(little_endian.data(), little_endian.size());
     return *this;
   }
   CanonicalWriter& real(double value) { return number(std::bit_cast<std::uint64_t>(value == 0.0 ? 0.0 : value)); }
@@ -113,7 +118,8 @@ CacheKey make_key(const CacheRequest& request) {
   // A follow-up ("and in winter?") means nothing without the turns before it.
   key.semantic = request.prompt->history.empty() && question.size() <= longest_embedded_question;
 
-  CanonicalWriter canonical;
+  constexpr std::size_t kUsualPartition = 512;
+  CanonicalWriter canonical(kUsualPartition + question.size());
   write_partition(canonical, request);
   key.partition = rag::ContentId::of(canonical.bytes());
   canonical.field(question);

@@ -66,6 +66,8 @@ Task<void> HttpConnection::serve() {
   while (keep_alive_ && !broken_) {
     const Read read = co_await read_request();
     if (read != Read::request) break;
+    // Who waits for the next request holds no large buffer.
+    if (buffer_.size() == 0 && buffer_.capacity() > kIdleBuffer) buffer_ = beast::flat_buffer{};
     busy_ = true;
     answered_ = false;
     group_->requests_running->fetch_add(1, std::memory_order_relaxed);
@@ -75,7 +77,7 @@ Task<void> HttpConnection::serve() {
     busy_ = false;
     group_->requests_running->fetch_sub(1, std::memory_order_release);
     if (!answered_ || group_->closing->load(std::memory_order_relaxed)) keep_alive_ = false;
-    forget_request();
+    request_ = HttpRequest{};
   }
   if (!broken_) co_await transport_.linger();
 }
@@ -88,12 +90,6 @@ Task<bool> HttpConnection::handle() {
   } catch (const std::exception&) {
     co_return false;
   }
-}
-
-// An idle connection keeps no large buffers.
-void HttpConnection::forget_request() {
-  request_ = HttpRequest{};
-  if (buffer_.size() == 0 && buffer_.capacity() > kIdleBuffer) buffer_ = beast::flat_buffer{};
 }
 
 void HttpConnection::close_if_idle() {
@@ -309,7 +305,7 @@ Task<void> HttpConnection::abort() {
 
 void HttpConnection::watch(std::function<void()> hang_up) {
   if (buffer_.size() > 0) return;
-  transport_.watch(shared_from_this(), [this, hang_up = std::move(hang_up)] {
+  transport_.watch(buffer_, first_read_, shared_from_this(), [this, hang_up = std::move(hang_up)] {
     broken_ = true;
     hang_up();
   });

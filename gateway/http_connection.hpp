@@ -117,7 +117,6 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
   void start_response(std::string& out, int status, std::string_view content_type, bool close);
   Task<bool> write_all(std::string head, std::string body);
   std::string_view buffered() const;
-  void forget_request();
 
   Transport transport_;
   ConnectionGroup* group_;

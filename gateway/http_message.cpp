@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <ctime>
+#include <iterator>
 #include <random>
 
 namespace kvasir::gateway {
@@ -99,10 +100,11 @@ std::string random_id(std::string_view prefix) {
 }
 
 void append_header(std::string& headers, std::string_view name, std::string_view value) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
   headers.append(name).append(": ");
-  for (const char c : value) {
-    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) headers += c;
-  }
+  const auto first_control = std::find_if(value.begin(), value.end(), is_control);
+  headers.append(value.begin(), first_control);
+  std::remove_copy_if(first_control, value.end(), std::back_inserter(headers), is_control);
   headers += "\r\n";
 }
 

@@ -105,7 +105,12 @@ void Flight::leave(const std::shared_ptr<Waiter>& waiter) {
 void Flight::wake_all() {
   for (const auto& waiter : waiters_) {
     if (!std::exchange(waiter->asleep, false)) continue;
-    asio::post(waiter->timer.get_executor(), [waiter] { waiter->timer.cancel(); });
+    const Executor executor = waiter->timer.get_executor();
+    if (executor.running_in_this_thread()) {
+      waiter->timer.cancel();
+    } else {
+      asio::post(executor, [waiter] { waiter->timer.cancel(); });
+    }
   }
 }
 

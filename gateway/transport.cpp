@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <tuple>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/error.hpp>
 #include <linux/sockios.h>
@@ -19,6 +18,11 @@ constexpr std::uint64_t kSlowestBytesPerSecond = 64 << 10;
 constexpr std::size_t kLingerRead = 8 << 10;
 constexpr auto kLingerTime = std::chrono::seconds(2);
 
+Transport::Arrival arrival_of(const ErrorCode& error) {
+  if (!error) return Transport::Arrival::bytes;
+  return error == beast::error::timeout ? Transport::Arrival::expired : Transport::Arrival::closed;
+}
+
 }  // namespace
 
 SteadyTime transfer_deadline(SteadyTime begin, std::chrono::milliseconds patience, std::uint64_t bytes_so_far) {
@@ -28,18 +32,10 @@ SteadyTime transfer_deadline(SteadyTime begin, std::chrono::milliseconds patienc
 Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& tls) : stream_(std::move(socket)) {
   if (!tls) return;
   tls_ = std::make_unique<TlsStream>(stream_, *tls);
-  ahead_ = std::make_unique<Ahead>(stream_.get_executor());
-}
-
-// Until the read is over, or somebody cancels `done`.
-Task<void> Transport::Ahead::wait() {
-  done.expires_at(SteadyTime::max());
-  co_await done.async_wait(use_tuple);
 }
 
 void Transport::cancel() {
   stream_.cancel();
-  if (ahead_) ahead_->done.cancel();
 }
 
 void Transport::close() {
@@ -56,6 +52,12 @@ Task<bool> Transport::handshake(SteadyTime deadline) {
 }
 
 Task<Transport::Arrival> Transport::read(beast::flat_buffer& buffer, std::size_t most, SteadyTime deadline) {
+  if (ahead_.running()) {
+    stream_.expires_at(deadline);
+    const ErrorCode error = co_await ahead_.wait();
+    stream_.expires_at(SteadyTime::max());
+    co_return arrival_of(error);
+  }
   std::size_t count = 0;
   const Arrival arrival = co_await read(static_cast<char*>(buffer.prepare(most).data()), most, count, deadline);
   buffer.commit(count);
@@ -63,9 +65,6 @@ Task<Transport::Arrival> Transport::read(beast::flat_buffer& buffer, std::size_t
 }
 
 Task<Transport::Arrival> Transport::read(char* into, std::size_t size, std::size_t& count, SteadyTime deadline) {
-  count = 0;
-  const bool ahead = ahead_ && (ahead_->reading || ahead_->error || ahead_->count > 0);
-  if (ahead) co_return co_await read_ahead_of(into, size, count, deadline);
   stream_.expires_at(deadline);
   std::tuple<ErrorCode, std::size_t> result;
   if (tls_) {
@@ -74,23 +73,8 @@ Task<Transport::Arrival> Transport::read(char* into, std::size_t size, std::size
     result = co_await stream_.async_read_some(asio::buffer(into, size), use_tuple);
   }
   stream_.expires_at(SteadyTime::max());
-  const ErrorCode error = std::get<0>(result);
-  if (error) co_return error == beast::error::timeout ? Arrival::expired : Arrival::closed;
   count = std::get<1>(result);
-  co_return Arrival::bytes;
-}
-
-Task<Transport::Arrival> Transport::read_ahead_of(char* into, std::size_t size, std::size_t& count,
-                                                  SteadyTime deadline) {
-  stream_.expires_at(deadline);
-  if (ahead_->reading) co_await ahead_->wait();
-  stream_.expires_at(SteadyTime::max());
-  if (ahead_->error == beast::error::timeout) co_return Arrival::expired;
-  if (ahead_->count == 0) co_return Arrival::closed;
-  count = asio::buffer_copy(asio::buffer(into, size), asio::buffer(ahead_->bytes.data(), ahead_->count));
-  ahead_->count -= count;
-  std::copy_n(ahead_->bytes.data() + count, ahead_->count, ahead_->bytes.data());
-  co_return Arrival::bytes;
+  co_return arrival_of(std::get<0>(result));
 }
 
 Task<bool> Transport::write(std::string head, std::string body, std::chrono::milliseconds patience) {
@@ -134,11 +118,11 @@ Task<void> Transport::reset() {
 Task<void> Transport::linger() {
   const auto deadline = std::chrono::steady_clock::now() + kLingerTime;
   ErrorCode ignored;
+  if (ahead_.running()) {
+    stream_.cancel();
+    co_await ahead_.wait();
+  }
   if (tls_) {
-    if (ahead_->reading) {
-      stream_.cancel();
-      co_await ahead_->wait();
-    }
     stream_.expires_at(deadline);
     co_await tls_->async_shutdown(use_tuple);
     stream_.expires_at(SteadyTime::max());
@@ -153,50 +137,15 @@ Task<void> Transport::linger() {
   }
 }
 
-void Transport::watch(const std::shared_ptr<void>& owner, std::function<void()> hang_up) {
-  hang_up_ = std::move(hang_up);
+void Transport::watch(beast::flat_buffer& buffer, std::size_t most, std::shared_ptr<void> owner,
+                      std::function<void()> hang_up) {
+  ahead_.on_end(std::move(hang_up));
+  if (ahead_.running()) return;
   if (tls_) {
-    read_ahead(owner);
+    ahead_.start(*tls_, buffer, most, std::move(owner));
   } else {
-    wait_for_hang_up(owner);
+    ahead_.start(stream_, buffer, most, std::move(owner));
   }
-}
-
-void Transport::stop_watching() {
-  if (!hang_up_) return;
-  hang_up_ = nullptr;
-  if (!tls_) stop_watch_.emit(asio::cancellation_type::terminal);
-}
-
-void Transport::hung_up() {
-  if (const auto hang_up = std::exchange(hang_up_, nullptr)) hang_up();
-}
-
-void Transport::wait_for_hang_up(const std::weak_ptr<void>& owner) {
-  auto seen = [this, owner](const ErrorCode& error) {
-    const auto alive = owner.lock();
-    if (error || !alive || !hang_up_) return;
-    char byte = 0;
-    const auto got = ::recv(stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (got > 0) return;  // the next request of a pipeline
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return wait_for_hang_up(owner);
-    hung_up();
-  };
-  stream_.socket().async_wait(Socket::wait_read, asio::bind_cancellation_slot(stop_watch_.slot(), std::move(seen)));
-}
-
-// Not cancelled by stop_watching(): the next read() takes over.
-void Transport::read_ahead(const std::shared_ptr<void>& owner) {
-  if (ahead_->reading || ahead_->count > 0) return;
-  ahead_->reading = true;
-  tls_->async_read_some(asio::buffer(ahead_->bytes), [this, owner](const ErrorCode& error, std::size_t count) {
-    ahead_->reading = false;
-    ahead_->count = count;
-    // linger() stops this read and goes on.
-    ahead_->error = error == asio::error::operation_aborted ? ErrorCode{} : error;
-    ahead_->done.cancel();
-    if (ahead_->error) hung_up();
-  });
 }
 
 }  // namespace kvasir::gateway

@@ -2,17 +2,13 @@
 // most one read or write is under way at a time.
 #pragma once
 
-#include "gateway/asio.hpp"
+#include "gateway/read_ahead.hpp"
 
-#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
 
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -36,7 +32,7 @@ class Transport {
 
   // Before anything else; true at once without TLS.
   Task<bool> handshake(SteadyTime deadline);
-  // Appends at most `most` bytes to `buffer`.
+  // Appends at most `most` bytes to `buffer`, or what watch() has begun to read.
   Task<Arrival> read(beast::flat_buffer& buffer, std::size_t most, SteadyTime deadline);
   // At most `size` bytes, which is not 0, to `into`; says in `count` how many.
   Task<Arrival> read(char* into, std::size_t size, std::size_t& count, SteadyTime deadline);
@@ -50,9 +46,10 @@ class Transport {
   void close();
 
   // Calls `hang_up` once if the client goes away before stop_watching(); nothing is seen once it has sent more bytes.
-  // `owner` keeps this object alive meanwhile.
-  void watch(const std::shared_ptr<void>& owner, std::function<void()> hang_up);
-  void stop_watching();
+  // They are read into `buffer`, at most `most` of them, and nobody else may touch it until the next read().
+  // `owner` keeps this object and the buffer alive meanwhile.
+  void watch(beast::flat_buffer& buffer, std::size_t most, std::shared_ptr<void> owner, std::function<void()> hang_up);
+  void stop_watching() { ahead_.on_end(nullptr); }
 
   // Ends what is under way; a read sees Arrival::closed.
   void cancel();
@@ -60,28 +57,9 @@ class Transport {
  private:
   using TlsStream = asio::ssl::stream<TcpStream&>;
 
-  Task<Arrival> read_ahead_of(char* into, std::size_t size, std::size_t& count, SteadyTime deadline);
-  void wait_for_hang_up(const std::weak_ptr<void>& owner);
-  void read_ahead(const std::shared_ptr<void>& owner);
-  void hung_up();
-
   TcpStream stream_;
   std::unique_ptr<TlsStream> tls_;
-
-  std::function<void()> hang_up_;
-  asio::cancellation_signal stop_watch_;
-
-  // TLS tells of a hang-up only to who reads: what such a read brings waits here for the next read().
-  struct Ahead {
-    explicit Ahead(const Executor& executor) : done(executor) {}
-    Task<void> wait();
-    std::array<char, 4096> bytes;
-    std::size_t count = 0;  // of them, that nobody has taken
-    bool reading = false;
-    ErrorCode error;
-    Timer done;
-  };
-  std::unique_ptr<Ahead> ahead_;
+  ReadAhead ahead_;
 };
 
 }  // namespace kvasir::gateway

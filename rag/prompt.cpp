@@ -74,6 +74,8 @@ std::string Document::key() const {
 }
 
 ContentId DocumentSet::identity() const {
+  static const ContentId of_none = ContentHasher().finish();
+  if (documents_.empty()) return of_none;
   std::vector<ContentId> ids;
   ids.reserve(documents_.size());
   for (const Document& document : documents_) ids.push_back(identity_of(document));
@@ -92,6 +94,9 @@ std::vector<std::string> DocumentSet::keys() const {
 }
 
 ContentId Prompt::system_identity() const {
+  static const ContentId of_none = ContentHasher().field("").field("").finish();
+  const bool none = system.empty() && instruction.empty();
+  if (none && std::none_of(messages.begin(), messages.end(), is_system)) return of_none;
   ContentHasher hasher;
   hasher.field(system).field(instruction);
   // The same words mean something else between later turns, or from another role.
@@ -107,11 +112,14 @@ ContentId Prompt::system_identity() const {
 }
 
 ContentId Prompt::history_identity() const {
-  ContentHasher hasher;
-  for (const Message& message : history) hash_message(hasher, message);
   // Who asks is part of the conversation, not of the question.
   const Message* turn = last_turn_of(messages);
-  if (turn != nullptr && turn->role == Role::user) hasher.field(turn->name);
+  const bool asked = turn != nullptr && turn->role == Role::user;
+  static const ContentId of_first_question = ContentHasher().field("").finish();
+  if (history.empty() && asked && turn->name.empty()) return of_first_question;
+  ContentHasher hasher;
+  for (const Message& message : history) hash_message(hasher, message);
+  if (asked) hasher.field(turn->name);
   return hasher.finish();
 }
 

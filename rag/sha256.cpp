@@ -1,5 +1,6 @@
 #include "rag/sha256.hpp"
 
+#include <algorithm>
 #include <new>
 #include <stdexcept>
 #include <vector>
@@ -59,10 +60,19 @@ Sha256::Sha256() : context_(take_context()) {
 }
 
 void Sha256::add(const void* data, std::size_t size) {
-  require(EVP_DigestUpdate(context_.get(), data, size) == 1);
+  if (size > pieces_.size() - pieces_size_) flush();
+  if (size > pieces_.size()) return require(EVP_DigestUpdate(context_.get(), data, size) == 1);
+  std::copy_n(static_cast<const std::uint8_t*>(data), size, pieces_.data() + pieces_size_);
+  pieces_size_ += size;
+}
+
+void Sha256::flush() {
+  if (pieces_size_ > 0) require(EVP_DigestUpdate(context_.get(), pieces_.data(), pieces_size_) == 1);
+  pieces_size_ = 0;
 }
 
 Sha256::Digest Sha256::finish() {
+  flush();
   Digest digest{};
   require(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1);
   return digest;

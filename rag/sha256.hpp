@@ -27,7 +27,12 @@ class Sha256 {
   struct GiveBack {
     void operator()(evp_md_ctx_st* context) const;
   };
+  void flush();
+
   std::unique_ptr<evp_md_ctx_st, GiveBack> context_;
+  // Short pieces, handed on together: a call of OpenSSL costs more than they do.
+  std::array<std::uint8_t, 256> pieces_;
+  std::size_t pieces_size_ = 0;
 };
 
 }  // namespace kvasir::rag
