@@ -4,6 +4,7 @@
 #include "gateway/json_text.hpp"
 #include "gateway/request_reader.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace kvasir::gateway {
@@ -53,25 +54,32 @@ Result<ChatRequest> parse_completion_request(std::string body) {
   return parse(std::move(body), RequestReader::Kind::completion);
 }
 
-std::string upstream_body(const ChatRequest& request, const rag::Prompt& prompt, const std::string& model) {
+std::string_view upstream_body(const ChatRequest& request, const rag::Prompt& prompt, const std::string& model,
+                               std::string& written) {
   const bool rewrite_messages = !prompt.documents.empty() && !prompt.documents_in_text && request.text_only;
-  std::string out = R"({"model":)";
-  out.reserve(request.body.size() + 256);
-  append_json_string(out, model);
-  for (const RawField& field : top_level_fields(request.body)) {
-    if (field.key == "model" || field.key == "stream_options" || ours(field.key)) continue;
-    out += ",\"";
-    out += field.key;
-    out += "\":";
+  std::string model_text;
+  append_json_string(model_text, model);
+  const std::vector<RawField> fields = top_level_fields(request.body);
+  const auto stays = [&](const RawField& field) {
+    return field.key == "model" ? field.value == model_text : field.key != "stream_options" && !ours(field.key);
+  };
+  const bool names_model = std::any_of(fields.begin(), fields.end(), [](auto& field) { return field.key == "model"; });
+  const bool as_it_came = names_model && !rewrite_messages && !request.stream;
+  if (as_it_came && std::all_of(fields.begin(), fields.end(), stays)) return request.body;
+
+  written.reserve(request.body.size() + 256);
+  written.append(R"({"model":)").append(model_text);
+  for (const RawField& field : fields) {
+    if (field.key == "model" || !stays(field)) continue;
+    written.append(",\"").append(field.key).append("\":");
     if (field.key == "messages" && rewrite_messages) {
-      append_messages(out, rag::messages_with_context(prompt));
+      append_messages(written, rag::messages_with_context(prompt));
     } else {
-      out += field.value;
+      written += field.value;
     }
   }
-  if (request.stream) out += R"(,"stream_options":{"include_usage":true})";
-  out += '}';
-  return out;
+  if (request.stream) written += R"(,"stream_options":{"include_usage":true})";
+  return written += '}';
 }
 
 }  // namespace kvasir::gateway

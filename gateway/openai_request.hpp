@@ -5,6 +5,7 @@
 #include "gateway/chat_request.hpp"
 
 #include <string>
+#include <string_view>
 
 namespace kvasir::gateway {
 
@@ -16,7 +17,9 @@ Result<ChatRequest> parse_completion_request(std::string body);
 
 // The same request for an upstream: `model` is the upstream's name, fields of ours are left out, documents stand in the
 // last user message, and a stream always reports its usage (the gateway counts tokens; clients that did not ask for
-// it do not see it). All other fields keep their bytes.
-std::string upstream_body(const ChatRequest& request, const rag::Prompt& prompt, const std::string& model);
+// it do not see it). All other fields keep their bytes. Where nothing changes it is request.body itself, else it stands
+// in `written`, which is empty before.
+std::string_view upstream_body(const ChatRequest& request, const rag::Prompt& prompt, const std::string& model,
+                               std::string& written);
 
 }  // namespace kvasir::gateway

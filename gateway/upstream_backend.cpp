@@ -102,7 +102,9 @@ Task<void> UpstreamBackend::run(std::shared_ptr<Run> run) {
   const BackendCall& call = run->call;
   UpstreamRequest request;
   request.path = "/chat/completions";
-  request.body = [&call](const std::string& model) { return upstream_body(*call.request, call.prompt, model); };
+  request.body = [&call](const std::string& model, std::string& written) {
+    return upstream_body(*call.request, call.prompt, model, written);
+  };
   request.stream = call.request->stream;
   if (client_->has_choice()) request.affinity = prefix_key(call);
   request.request_id = call.request_id;
@@ -120,7 +122,9 @@ Task<void> UpstreamBackend::run(std::shared_ptr<Run> run) {
 Task<Result<UpstreamReply>> UpstreamBackend::forward(ForwardCall call, Executor executor, ForwardSink sink) {
   UpstreamRequest request;
   request.path = call.path;
-  request.body = [&call](const std::string& model) { return with_model(call.body, model); };
+  request.body = [&call](const std::string& model, std::string& written) -> std::string_view {
+    return written = with_model(call.body, model);
+  };
   request.stream = call.stream;
   const std::array<std::string_view, 2> parts{call.tenant, call.prefix};
   request.affinity = call.prefix.empty() ? static_cast<std::uint64_t>(random_unit() * 0x1p63) : affinity_key(parts);

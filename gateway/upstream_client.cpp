@@ -184,7 +184,8 @@ Task<std::optional<UpstreamFault>> UpstreamClient::attempt(UpstreamServer& serve
                                                            UpstreamCall& call, Executor executor,
                                                            UpstreamReceiver& receiver, Clock::time_point deadline) {
   const auto idle_timeout = server.settings().idle_timeout;
-  const std::string body = request.body(server.settings().model);
+  std::string written;
+  const std::string_view body = request.body(server.settings().model, written);
   const std::string head = head_text(server, request, body.size());
   bool kept = server.reuse_connection(call, executor);
   std::optional<UpstreamExchange> exchange;

@@ -17,8 +17,8 @@ namespace kvasir::gateway {
 
 struct UpstreamRequest {
   std::string path;  // behind base_url: "/chat/completions"
-  // The JSON for an upstream that calls the model so.
-  std::function<std::string(const std::string& model)> body;
+  // The JSON for an upstream that calls the model so; in `written` if it has to be written.
+  std::function<std::string_view(const std::string& model, std::string& written)> body;
   bool stream = false;
   std::uint64_t affinity = 0;  // see affinity_key()
   std::string request_id;

@@ -241,21 +241,39 @@ TEST(CompletionRequest, refuses_for_the_engine_what_only_an_upstream_can_do) {
 TEST(UpstreamBody, keeps_the_callers_bytes_and_drops_fields_of_ours) {
   const ChatRequest request = accepted(
       R"({ "messages" : [{"role":"user","content":"hi \u00e9 \" {"}], "model":"m", "top_p": 0.10, "cache_ttl":5, "x":[1, 2] })");
-  const std::string body = upstream_body(request, {}, "theirs");
+  std::string written;
+  const std::string_view body = upstream_body(request, {}, "theirs", written);
   EXPECT_EQ(body,
             R"({"model":"theirs","messages":[{"role":"user","content":"hi \u00e9 \" {"}],"top_p":0.10,"x":[1, 2]})");
 }
 
+TEST(UpstreamBody, is_what_came_where_nothing_has_to_change) {
+  const ChatRequest request =
+      accepted(R"({ "model": "m", "messages": [{"role":"user","content":"hi"}], "stream": false, "x": [1] })");
+  std::string written;
+  EXPECT_EQ(upstream_body(request, {}, "m", written).data(), request.body.data());
+  EXPECT_EQ(upstream_body(request, {}, "n", written),
+            R"({"model":"n","messages":[{"role":"user","content":"hi"}],"stream":false,"x":[1]})");
+}
+
+TEST(UpstreamBody, names_the_model_for_who_left_it_to_us) {
+  const ChatRequest request = accepted(R"({"messages":[{"role":"user","content":"hi"}]})");
+  std::string written;
+  EXPECT_EQ(upstream_body(request, {}, "m", written), R"({"model":"m","messages":[{"role":"user","content":"hi"}]})");
+}
+
 TEST(UpstreamBody, asks_every_stream_for_its_usage) {
   const ChatRequest request = accepted(with(R"("stream":true,"stream_options":{"include_usage":false})"));
-  const json body = json::parse(upstream_body(request, {}, "m"));
+  std::string written;
+  const json body = json::parse(upstream_body(request, {}, "m", written));
   EXPECT_EQ(body["stream_options"]["include_usage"], true);
 }
 
 TEST(UpstreamBody, puts_documents_into_the_last_user_message) {
   const ChatRequest request = accepted(with(R"("documents":[{"id":"d1","text":"Oslo is cold."}])"));
   const rag::Prompt prompt = rag::analyse(request.messages, request.documents);
-  const json body = json::parse(upstream_body(request, prompt, "m"));
+  std::string written;
+  const json body = json::parse(upstream_body(request, prompt, "m", written));
   EXPECT_FALSE(body.contains("documents"));
   EXPECT_THAT(body["messages"][0]["content"].get<std::string>(), HasSubstr("Oslo is cold."));
 }
