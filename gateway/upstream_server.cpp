@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <random>
 
+#include <boost/asio/post.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -14,7 +15,6 @@ namespace {
 
 namespace http = beast::http;
 
-constexpr std::size_t kMaxIdle = 64;  // connections that an I/O thread keeps
 constexpr auto kMaxIdleTime = std::chrono::seconds(60);
 constexpr auto kMaxAge = std::chrono::minutes(10);  // of a connection that is kept
 // A resting upstream is tried again after this at the latest, whatever it has asked for.
@@ -82,13 +82,24 @@ UpstreamServer::UpstreamServer(const UpstreamSettings& settings, std::string nam
       addresses_(proxy_ ? proxy_->host : url_.host, std::move(private_networks), hooks),
       breaker_(random_unit) {}
 
-bool UpstreamServer::reuse_connection(UpstreamCall& call, Executor executor) {
-  const auto now = Clock::now();
+UpstreamServer::~UpstreamServer() {
+  for (auto& [context, idle] : idle_) {
+    const Executor executor = idle->executor();
+    asio::post(executor, [idle = std::move(idle)] {});
+  }
+}
+
+IdleConnections& UpstreamServer::idle_on(Executor executor) {
   const std::lock_guard lock(mutex_);
   auto& idle = idle_[&executor.context()];
-  while (!idle.empty()) {
-    auto connection = std::move(idle.back());
-    idle.pop_back();
+  if (!idle) idle = std::make_shared<IdleConnections>(executor, kMaxIdleTime);
+  return *idle;
+}
+
+bool UpstreamServer::reuse_connection(UpstreamCall& call, Executor executor) {
+  const auto now = Clock::now();
+  IdleConnections& idle = idle_on(executor);
+  while (auto connection = idle.take()) {
     const bool young = now - connection->opened() < kMaxAge;
     if (!young || !connection->still_idle() || !addresses_.holds(connection->address())) continue;
     call.connection = std::move(connection);
@@ -148,13 +159,8 @@ Task<std::optional<UpstreamFault>> UpstreamServer::open_tunnel(UpstreamConnectio
 }
 
 void UpstreamServer::give_back(Executor executor, std::unique_ptr<UpstreamConnection> connection) {
-  const auto now = Clock::now();
-  if (connection->buffer().size() > 0 || now - connection->opened() >= kMaxAge) return;
-  connection->expires_at(now + kMaxIdleTime);
-  const std::lock_guard lock(mutex_);
-  auto& idle = idle_[&executor.context()];
-  std::erase_if(idle, [](const auto& kept) { return !kept->is_open(); });  // their time was over
-  if (!closed_ && idle.size() < kMaxIdle) idle.push_back(std::move(connection));
+  const bool young = Clock::now() - connection->opened() < kMaxAge;
+  if (young && connection->buffer().size() == 0) idle_on(executor).keep(std::move(connection));
 }
 
 std::string UpstreamServer::head(std::string_view path) const {
@@ -220,14 +226,13 @@ UpstreamStats UpstreamServer::stats() const {
   stats.running = running();
   stats.open_connections = open_connections_->load(std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
-  for (const auto& [context, idle] : idle_) stats.idle_connections += static_cast<int>(idle.size());
+  for (const auto& [context, idle] : idle_) stats.idle_connections += idle->size();
   return stats;
 }
 
 void UpstreamServer::close() {
   addresses_.close();
   const std::lock_guard lock(mutex_);
-  closed_ = true;
   idle_.clear();
 }
 
