@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/error.hpp>
@@ -186,30 +187,41 @@ bool UpstreamServer::rests(Clock::time_point now) const {
   return now.time_since_epoch().count() < rests_until_.load(std::memory_order_relaxed);
 }
 
-void UpstreamServer::begin(bool retry) {
-  running_.fetch_add(1, std::memory_order_relaxed);
-  requests_.fetch_add(1, std::memory_order_relaxed);
-  if (retry) retries_.fetch_add(1, std::memory_order_relaxed);
-  if (!sole_) breaker_.start(Clock::now());
+UpstreamServer::Turn::Turn(UpstreamServer& server, bool retry) : server_(&server) {
+  server.running_.fetch_add(1, std::memory_order_relaxed);
+  server.requests_.fetch_add(1, std::memory_order_relaxed);
+  if (retry) server.retries_.fetch_add(1, std::memory_order_relaxed);
+  if (!server.sole_) ticket_ = server.breaker_.start(Clock::now());
 }
 
-void UpstreamServer::end(const UpstreamFault* fault) {
-  running_.fetch_sub(1, std::memory_order_relaxed);
+UpstreamServer::Turn::~Turn() {
+  if (server_ == nullptr) return;
+  server_->running_.fetch_sub(1, std::memory_order_relaxed);
+  if (!server_->sole_) server_->breaker_.abandoned(ticket_);
+}
+
+void UpstreamServer::Turn::end(const UpstreamFault* fault) {
+  UpstreamServer& server = *std::exchange(server_, nullptr);
+  server.running_.fetch_sub(1, std::memory_order_relaxed);
   const auto now = Clock::now();
-  if (fault != nullptr) {
-    faults_[static_cast<std::size_t>(fault->kind)].fetch_add(1, std::memory_order_relaxed);
-    if (fault->error.retry_after_seconds > 0) {
-      const auto rest = std::min<Clock::duration>(std::chrono::seconds(fault->error.retry_after_seconds), kLongestRest);
-      rests_until_.store((now + rest).time_since_epoch().count(), std::memory_order_relaxed);
-    }
-  }
-  if (sole_) return;
+  if (fault != nullptr) server.count_fault(*fault, now);
+  if (!server.sole_) server.tell_breaker(ticket_, fault, now);
+}
+
+void UpstreamServer::count_fault(const UpstreamFault& fault, Clock::time_point now) {
+  faults_[static_cast<std::size_t>(fault.kind)].fetch_add(1, std::memory_order_relaxed);
+  if (fault.error.retry_after_seconds <= 0) return;
+  const auto rest = std::min<Clock::duration>(std::chrono::seconds(fault.error.retry_after_seconds), kLongestRest);
+  rests_until_.store((now + rest).time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+void UpstreamServer::tell_breaker(CircuitBreaker::Ticket ticket, const UpstreamFault* fault, Clock::time_point now) {
   if (fault != nullptr && fault->kind == FaultKind::cancelled) {
-    breaker_.abandoned();
+    breaker_.abandoned(ticket);
   } else if (fault != nullptr && is_failure(fault->kind)) {
-    if (breaker_.failed(now))
+    if (breaker_.failed(ticket, now))
       log_("upstream " + name_ + " fails and gets no requests for a while: " + std::string(to_string(fault->kind)));
-  } else if (breaker_.succeeded(now)) {
+  } else if (breaker_.succeeded(ticket, now)) {
     log_("upstream " + name_ + " is back");
   }
 }

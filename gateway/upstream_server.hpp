@@ -63,9 +63,20 @@ class UpstreamServer {
   bool allows(Clock::time_point now) const;
   // It has asked to be left alone until later (Retry-After).
   bool rests(Clock::time_point now) const;
-  // Around every request.
-  void begin(bool retry);
-  void end(const UpstreamFault* fault);
+
+  // Around every request. One that never comes to end() is one that nobody waits for any more.
+  class Turn {
+   public:
+    Turn(UpstreamServer& server, bool retry);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    void end(const UpstreamFault* fault);
+
+   private:
+    UpstreamServer* server_;  // null: it is over
+    CircuitBreaker::Ticket ticket_;
+  };
 
   int running() const { return running_.load(std::memory_order_relaxed); }
   UpstreamStats stats() const;
@@ -75,6 +86,8 @@ class UpstreamServer {
  private:
   UpstreamServer(const UpstreamSettings& settings, std::string name, bool sole, UpstreamUrl url,
                  std::optional<ProxyUrl> proxy, std::vector<Network> private_networks, const UpstreamHooks& hooks);
+  void count_fault(const UpstreamFault& fault, Clock::time_point now);
+  void tell_breaker(CircuitBreaker::Ticket ticket, const UpstreamFault* fault, Clock::time_point now);
   IdleConnections& idle_on(Executor executor);
   const std::string& dialled_port() const { return proxy_ ? proxy_->port : url_.port; }
   Task<std::optional<UpstreamFault>> open_tunnel(UpstreamConnection& connection) const;

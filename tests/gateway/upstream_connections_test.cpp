@@ -100,5 +100,17 @@ TEST(RetiredUpstream, may_end_after_the_threads_of_its_connections) {
   while (upstream.open_connections() > 0) std::this_thread::yield();
 }
 
+TEST(UpstreamRequest, that_ends_with_an_exception_is_over) {
+  PlayedUpstream upstream(
+      [](const std::string&) { return Reply{PlayedUpstream::stream({"{}"}) + PlayedUpstream::kEnd}; });
+  UpstreamLine line({upstream_at(upstream.base_url())});
+  ForwardCall call = UpstreamLine::call();
+  call.stream = true;
+  const ForwardSink throws = [](std::string_view) -> Task<bool> { throw std::runtime_error("a bug"); };
+  EXPECT_THROW(line.forward(std::move(call), throws), std::future_error);
+  EXPECT_EQ(line.stats().requests, 1U);
+  EXPECT_EQ(line.stats().running, 0);
+}
+
 }  // namespace
 }  // namespace kvasir::gateway
