@@ -6,6 +6,7 @@
 #include "gateway/json_text.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace kvasir::gateway {
 namespace {
@@ -49,6 +50,7 @@ HttpConnection::HttpConnection(Socket socket, const std::shared_ptr<asio::ssl::c
 }
 
 HttpConnection::~HttpConnection() {
+  set_busy(false);
   group_->open.erase(this);
 }
 
@@ -64,19 +66,17 @@ Task<void> HttpConnection::run() {
 
 Task<void> HttpConnection::serve() {
   while (keep_alive_ && !broken_) {
+    set_busy(buffer_.size() > 0);
     const Read read = co_await read_request();
     if (read != Read::request) break;
-    busy_ = true;
     answered_ = false;
-    group_->requests_running->fetch_add(1, std::memory_order_relaxed);
     const bool handled = co_await handle();
     transport_.stop_watching();
     if (!handled && !answered_) broken_ = true;
-    busy_ = false;
-    group_->requests_running->fetch_sub(1, std::memory_order_release);
     if (!answered_ || group_->closing->load(std::memory_order_relaxed)) keep_alive_ = false;
     forget_request();
   }
+  set_busy(false);
   if (!broken_) co_await transport_.linger();
 }
 
@@ -97,7 +97,13 @@ void HttpConnection::forget_request() {
 }
 
 void HttpConnection::close_if_idle() {
+  if (transport_.readable()) set_busy(true);  // a request's first bytes, on their way up
   if (!busy_) transport_.cancel();
+}
+
+void HttpConnection::set_busy(bool busy) {
+  if (busy == std::exchange(busy_, busy)) return;
+  group_->requests_running->fetch_add(busy ? 1 : -1, std::memory_order_release);
 }
 
 Task<HttpConnection::Read> HttpConnection::read_request() {
@@ -105,6 +111,7 @@ Task<HttpConnection::Read> HttpConnection::read_request() {
     const auto arrival =
         co_await transport_.read(buffer_, first_read_, SteadyClock::now() + group_->limits.idle_timeout);
     if (arrival != Transport::Arrival::bytes) co_return Read::closed;
+    set_busy(true);
     // Who sends more than that is likely to do so again; another read costs more than the room.
     if (buffer_.size() == first_read_) first_read_ = kIdleBuffer;
   }

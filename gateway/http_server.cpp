@@ -118,8 +118,10 @@ void HttpServer::stop_accepting() {
 void HttpServer::close_connections() {
   closing_.store(true, std::memory_order_relaxed);
   for (auto& lane : lanes_) {
-    asio::post(lane->executor, [&lane = *lane] {
+    ++requests_running_;  // nobody takes the server for idle before all have looked
+    asio::post(lane->executor, [this, &lane = *lane] {
       for (HttpConnection* connection : lane.group.open) connection->close_if_idle();
+      --requests_running_;
     });
   }
 }

@@ -37,6 +37,11 @@ Task<void> Transport::Ahead::wait() {
   co_await done.async_wait(use_tuple);
 }
 
+bool Transport::readable() {
+  ErrorCode ignored;
+  return stream_.socket().available(ignored) > 0;
+}
+
 void Transport::cancel() {
   stream_.cancel();
   if (ahead_) ahead_->done.cancel();

@@ -54,6 +54,8 @@ class Transport {
   void watch(const std::shared_ptr<void>& owner, std::function<void()> hang_up);
   void stop_watching();
 
+  // The client has sent what nobody has read yet.
+  bool readable();
   // Ends what is under way; a read sees Arrival::closed.
   void cancel();
 

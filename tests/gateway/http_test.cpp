@@ -230,6 +230,32 @@ TEST(Http, finishes_what_runs_while_it_drains) {
   EXPECT_TRUE(client.ended());
 }
 
+TEST(Http, reads_a_request_that_has_begun_to_its_end_while_it_drains) {
+  const std::string body = chat("A");
+  const std::string head =
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+  for (const std::string& begun : {head.substr(0, 10), head, head + body.substr(0, 10)}) {
+    TestGateway gateway;
+    TestClient idle(gateway.port());
+    idle.get("/health/live");
+    EXPECT_EQ(idle.response().status, 200);
+    while (gateway.server->requests_running() > 0) std::this_thread::yield();
+    TestClient client(gateway.port());
+    client.send(begun);
+    while (gateway.server->requests_running() == 0) std::this_thread::yield();
+    gateway.state.draining = true;
+    gateway.server->close_connections();
+    EXPECT_TRUE(idle.ended());
+    EXPECT_GE(gateway.server->requests_running(), 1) << "the drain waits for it";
+    client.send((head + body).substr(begun.size()));
+    const TestResponse response = client.response();
+    EXPECT_EQ(response.status, 503) << begun;
+    EXPECT_EQ(response.headers.at("connection"), "close");
+    EXPECT_TRUE(client.ended());
+    while (gateway.server->requests_running() > 0) std::this_thread::yield();
+  }
+}
+
 TEST(HttpServer, says_in_one_sentence_that_its_port_is_taken) {
   TestGateway gateway;
   std::string error;
