@@ -69,9 +69,8 @@ Task<void> HttpConnection::serve() {
     set_busy(buffer_.size() > 0);
     const Read read = co_await read_request();
     if (read != Read::request) break;
-    answered_ = false;
+    begun_ = answered_ = false;
     const bool handled = co_await handle();
-    transport_.stop_watching();
     if (!handled && !answered_) broken_ = true;
     if (!answered_ || group_->closing->load(std::memory_order_relaxed)) keep_alive_ = false;
     forget_request();
@@ -82,12 +81,17 @@ Task<void> HttpConnection::serve() {
 
 // An exception here is a bug or exhausted memory: this client's connection ends, the others' go on.
 Task<bool> HttpConnection::handle() {
+  bool failed = false;
   try {
     co_await group_->handler->handle(*this);
-    co_return true;
   } catch (const std::exception&) {
-    co_return false;
+    failed = true;
   }
+  transport_.stop_watching();
+  if (!failed) co_return true;
+  if (begun_) co_return false;
+  HttpResponse apology = response_of(ApiError::internal());
+  co_return co_await send(std::move(apology));
 }
 
 // An idle connection keeps no large buffers.
@@ -304,6 +308,7 @@ Task<bool> HttpConnection::end_stream() {
 
 Task<bool> HttpConnection::write_all(std::string head, std::string body) {
   if (broken_) co_return false;
+  begun_ = true;
   const bool sent = co_await transport_.write(std::move(head), std::move(body), group_->limits.write_timeout);
   if (!sent) broken_ = true;
   co_return sent;

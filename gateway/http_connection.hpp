@@ -130,6 +130,7 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
   bool http_1_0_ = false;
   bool busy_ = false;  // from a request's first bytes to the end of its answer
   bool broken_ = false;
+  bool begun_ = false;  // something of the answer was written
   bool answered_ = false;
 };
 
