@@ -9,6 +9,7 @@
 #include "gateway/token_estimate.hpp"
 
 #include <algorithm>
+#include <exception>
 
 #include <simdjson.h>
 
@@ -113,9 +114,17 @@ Task<void> ApiHandler::handle(HttpExchange& exchange) {
   RequestRecord record = new_record(request);
   if (snapshot->settings.server.log_prompts) record.prompt = loggable(request.body);
   MeteredExchange metered(exchange, record);
-  co_await answer(metered, snapshot, record);
+  std::exception_ptr failure;  // answered where HTTP begins, if nothing was answered yet
+  try {
+    co_await answer(metered, snapshot, record);
+  } catch (const std::exception&) {
+    failure = std::current_exception();
+    record.status = ApiError::internal().status;
+    record.error = ApiError::internal().code;
+  }
   services_.metrics->record(record);
   services_.log->request(record);
+  if (failure) std::rethrow_exception(failure);
 }
 
 // What needs no key needs no body either.

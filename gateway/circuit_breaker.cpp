@@ -1,7 +1,6 @@
 #include "gateway/circuit_breaker.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace kvasir::gateway {
 namespace {
@@ -33,39 +32,44 @@ bool CircuitBreaker::allows(Clock::time_point now) const {
   return !open_ || (!probing_ && now >= open_until_);
 }
 
-void CircuitBreaker::start(Clock::time_point now) {
+CircuitBreaker::Ticket CircuitBreaker::start(Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  if (state_locked(now) == BreakerState::half_open) probing_ = true;
+  const bool probe = open_ && !probing_ && now >= open_until_;
+  if (probe) probing_ = true;
+  return {era_, probe};
 }
 
-bool CircuitBreaker::succeeded(Clock::time_point now) {
+// Of who is asked while it is open, because all are, a success is as good as the probe's.
+bool CircuitBreaker::succeeded(Ticket ticket, Clock::time_point now) {
   const std::lock_guard lock(mutex_);
+  if (ticket.era != era_) return false;
   ++slice(now).successes;
   failures_in_a_row_ = 0;
   if (!open_) return false;
+  ++era_;
   open_ = probing_ = false;
   times_opened_ = 0;
   slices_ = {};
   return true;
 }
 
-bool CircuitBreaker::failed(Clock::time_point now) {
+bool CircuitBreaker::failed(Ticket ticket, Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  ++slice(now).failures;
-  ++failures_in_a_row_;
-  const bool probe = std::exchange(probing_, false);
+  if (ticket.era != era_) return false;
   if (open_) {
-    if (probe) open(now);
+    if (ticket.probe) open(now);
     return false;
   }
+  ++slice(now).failures;
+  ++failures_in_a_row_;
   if (failures_in_a_row_ < kFailuresInARow && !too_many_failures(now)) return false;
   open(now);
   return true;
 }
 
-void CircuitBreaker::abandoned() {
+void CircuitBreaker::abandoned(Ticket ticket) {
   const std::lock_guard lock(mutex_);
-  probing_ = false;
+  if (ticket.era == era_ && ticket.probe) probing_ = false;
 }
 
 CircuitBreaker::Slice& CircuitBreaker::slice(Clock::time_point now) {
@@ -89,7 +93,9 @@ bool CircuitBreaker::too_many_failures(Clock::time_point now) const {
 
 // Jitter keeps many gateways from coming back at the same moment.
 void CircuitBreaker::open(Clock::time_point now) {
+  ++era_;
   open_ = true;
+  probing_ = false;
   const auto bound = std::min(kLongestOpen, kFirstOpen * (1 << std::min(times_opened_++, 8)));
   open_until_ =
       now + bound / 2 +

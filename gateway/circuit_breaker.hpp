@@ -25,13 +25,19 @@ class CircuitBreaker {
 
   // May a request go there? Half open: only while there is no probe.
   bool allows(Clock::time_point now) const;
-  // A request goes there. Every start() is followed by one of the three below.
-  void start(Clock::time_point now);
+  // What a request must show at its end.
+  struct Ticket {
+    std::uint64_t era = 0;
+    bool probe = false;
+  };
+  // A request goes there. Every start() is followed by one of the three below. What began before the breaker opened, or
+  // closed, says nothing of the time since.
+  Ticket start(Clock::time_point now);
   // True if this has closed, or opened, the breaker.
-  bool succeeded(Clock::time_point now);
-  bool failed(Clock::time_point now);
+  bool succeeded(Ticket ticket, Clock::time_point now);
+  bool failed(Ticket ticket, Clock::time_point now);
   // Nobody waited for the end: it says nothing of the upstream.
-  void abandoned();
+  void abandoned(Ticket ticket);
 
   BreakerState state(Clock::time_point now) const;
 
@@ -53,7 +59,8 @@ class CircuitBreaker {
   int failures_in_a_row_ = 0;
   bool open_ = false;
   bool probing_ = false;
-  int times_opened_ = 0;  // since it was closed
+  std::uint64_t era_ = 0;  // a new one with every opening and closing
+  int times_opened_ = 0;   // since it was closed
   Clock::time_point open_until_{};
 };
 

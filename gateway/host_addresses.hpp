@@ -1,4 +1,4 @@
-// The addresses of one host: looked up on a thread of its own, kept for a while, filtered by where a name may lead.
+// The addresses of one host: looked up on threads of their own, kept for a while, filtered by where a name may lead.
 #pragma once
 
 #include "gateway/asio.hpp"
@@ -7,17 +7,14 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <boost/asio/thread_pool.hpp>
-
 namespace kvasir::gateway {
 
 using Address = asio::ip::address;
-// Blocking. Gives addresses, or an error.
+// Blocking. Gives addresses, or an error. May still run when nobody waits for it any more.
 using LookUp = std::function<std::vector<Address>(const std::string& host, ErrorCode& error)>;
 std::vector<Address> system_look_up(const std::string& host, ErrorCode& error);
 
@@ -53,28 +50,14 @@ class HostAddresses {
   // False if the name leads elsewhere by now. Starts a look-up if the time of what is known is over, and does not wait
   // for it.
   bool holds(const Address& address);
-  // Ends look-ups; may wait for the system's resolver.
+  // Nobody hears of a look-up that still runs; it is not waited for.
   void close();
 
  private:
   struct Waiter;
-  using Clock = std::chrono::steady_clock;
+  struct State;
 
-  void start_look_up();
-  void keep(std::vector<Address> addresses, const ErrorCode& error);
-
-  const std::string host_;
-  const std::vector<Network> allowed_;
-  const UpstreamHooks hooks_;
-  bool literal_ = false;
-  std::mutex mutex_;
-  Found found_;
-  Clock::time_point fresh_until_{};
-  Clock::time_point usable_until_{};
-  bool looking_up_ = false;
-  bool closed_ = false;
-  std::vector<std::shared_ptr<Waiter>> waiters_;
-  std::unique_ptr<asio::thread_pool> thread_;  // from the first look-up on
+  std::shared_ptr<State> state_;  // shared with the look-up that runs
 };
 
 }  // namespace kvasir::gateway

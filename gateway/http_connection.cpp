@@ -6,6 +6,7 @@
 #include "gateway/json_text.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace kvasir::gateway {
 namespace {
@@ -49,6 +50,7 @@ HttpConnection::HttpConnection(Socket socket, const std::shared_ptr<asio::ssl::c
 }
 
 HttpConnection::~HttpConnection() {
+  set_busy(false);
   group_->open.erase(this);
 }
 
@@ -64,36 +66,44 @@ Task<void> HttpConnection::run() {
 
 Task<void> HttpConnection::serve() {
   while (keep_alive_ && !broken_) {
+    set_busy(buffer_.size() > 0);
     const Read read = co_await read_request();
     if (read != Read::request) break;
     // Who waits for the next request holds no large buffer.
     if (buffer_.size() == 0 && buffer_.capacity() > kIdleBuffer) buffer_ = beast::flat_buffer{};
-    busy_ = true;
-    answered_ = false;
-    group_->requests_running->fetch_add(1, std::memory_order_relaxed);
+    begun_ = answered_ = false;
     const bool handled = co_await handle();
-    transport_.stop_watching();
     if (!handled && !answered_) broken_ = true;
-    busy_ = false;
-    group_->requests_running->fetch_sub(1, std::memory_order_release);
     if (!answered_ || group_->closing->load(std::memory_order_relaxed)) keep_alive_ = false;
     request_ = HttpRequest{};
   }
+  set_busy(false);
   if (!broken_) co_await transport_.linger();
 }
 
 // An exception here is a bug or exhausted memory: this client's connection ends, the others' go on.
 Task<bool> HttpConnection::handle() {
+  bool failed = false;
   try {
     co_await group_->handler->handle(*this);
-    co_return true;
   } catch (const std::exception&) {
-    co_return false;
+    failed = true;
   }
+  transport_.stop_watching();
+  if (!failed) co_return true;
+  if (begun_) co_return false;
+  HttpResponse apology = response_of(ApiError::internal());
+  co_return co_await send(std::move(apology));
 }
 
 void HttpConnection::close_if_idle() {
+  if (transport_.readable()) set_busy(true);  // a request's first bytes, on their way up
   if (!busy_) transport_.cancel();
+}
+
+void HttpConnection::set_busy(bool busy) {
+  if (busy == std::exchange(busy_, busy)) return;
+  group_->requests_running->fetch_add(busy ? 1 : -1, std::memory_order_release);
 }
 
 Task<HttpConnection::Read> HttpConnection::read_request() {
@@ -101,6 +111,7 @@ Task<HttpConnection::Read> HttpConnection::read_request() {
     const auto arrival =
         co_await transport_.read(buffer_, first_read_, SteadyClock::now() + group_->limits.idle_timeout);
     if (arrival != Transport::Arrival::bytes) co_return Read::closed;
+    set_busy(true);
     // Who sends more than that is likely to do so again; another read costs more than the room.
     if (buffer_.size() == first_read_) first_read_ = kIdleBuffer;
   }
@@ -293,6 +304,7 @@ Task<bool> HttpConnection::end_stream() {
 
 Task<bool> HttpConnection::write_all(std::string head, std::string body) {
   if (broken_) co_return false;
+  begun_ = true;
   const bool sent = co_await transport_.write(std::move(head), std::move(body), group_->limits.write_timeout);
   if (!sent) broken_ = true;
   co_return sent;

@@ -72,8 +72,8 @@ struct ConnectionGroup {
   HttpHandler* handler = nullptr;
   HttpLimits limits;
   std::set<HttpConnection*> open;
-  std::atomic<int>* requests_running = nullptr;
-  const std::atomic<bool>* closing = nullptr;  // true: no request after the current one
+  std::atomic<int>* requests_running = nullptr;  // from their first bytes on
+  const std::atomic<bool>* closing = nullptr;    // true: no request after the current one
   ConnectionCounters* counters = nullptr;
 };
 
@@ -85,7 +85,7 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
 
   // Serves until the client or the server ends the connection. The caller keeps this object alive meanwhile.
   Task<void> run();
-  // Ends the connection if no request is being answered.
+  // Ends the connection, unless a request is being read or answered.
   void close_if_idle();
 
   HttpRequest& request() override { return request_; }
@@ -117,6 +117,7 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
   void start_response(std::string& out, int status, std::string_view content_type, bool close);
   Task<bool> write_all(std::string head, std::string body);
   std::string_view buffered() const;
+  void set_busy(bool busy);
 
   Transport transport_;
   ConnectionGroup* group_;
@@ -126,8 +127,9 @@ class HttpConnection final : public HttpExchange, public std::enable_shared_from
   std::string common_headers_;
   bool keep_alive_ = true;
   bool http_1_0_ = false;
-  bool busy_ = false;
+  bool busy_ = false;  // from a request's first bytes to the end of its answer
   bool broken_ = false;
+  bool begun_ = false;  // something of the answer was written
   bool answered_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "gateway/http_server.hpp"
 
 #include <array>
+#include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -117,8 +118,10 @@ void HttpServer::stop_accepting() {
 void HttpServer::close_connections() {
   closing_.store(true, std::memory_order_relaxed);
   for (auto& lane : lanes_) {
-    asio::post(lane->executor, [&lane = *lane] {
+    ++requests_running_;  // nobody takes the server for idle before all have looked
+    asio::post(lane->executor, [this, &lane = *lane] {
       for (HttpConnection* connection : lane.group.open) connection->close_if_idle();
+      --requests_running_;
     });
   }
 }
@@ -128,14 +131,17 @@ void HttpServer::release() {
 }
 
 Task<void> HttpServer::accept(Lane& lane) {
+  bool failed = false;
   while (lane.acceptor->is_open()) {
-    auto [error, socket] = co_await lane.acceptor->async_accept(use_tuple);
-    if (!error) {
-      open(lane, std::move(socket));
-    } else if (lane.acceptor->is_open() && error != asio::error::connection_aborted) {
-      ++counters_.accept_failures;
-      co_await wait_to_accept(lane);
+    try {
+      if (std::exchange(failed, false)) co_await wait_to_accept(lane);
+      auto [error, socket] = co_await lane.acceptor->async_accept(use_tuple);
+      if (!error) open(lane, std::move(socket));
+      failed = error && error != asio::error::connection_aborted && lane.acceptor->is_open();
+    } catch (const std::exception&) {  // exhausted memory
+      failed = true;
     }
+    if (failed) ++counters_.accept_failures;
   }
 }
 

@@ -34,6 +34,11 @@ Transport::Transport(Socket socket, const std::shared_ptr<asio::ssl::context>& t
   tls_ = std::make_unique<TlsStream>(stream_, *tls);
 }
 
+bool Transport::readable() {
+  ErrorCode ignored;
+  return stream_.socket().available(ignored) > 0;
+}
+
 void Transport::cancel() {
   stream_.cancel();
 }

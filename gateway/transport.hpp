@@ -51,6 +51,8 @@ class Transport {
   void watch(beast::flat_buffer& buffer, std::size_t most, std::shared_ptr<void> owner, std::function<void()> hang_up);
   void stop_watching() { ahead_.on_end(nullptr); }
 
+  // The client has sent what nobody has read yet.
+  bool readable();
   // Ends what is under way; a read sees Arrival::closed.
   void cancel();
 

@@ -161,11 +161,11 @@ Task<std::optional<ApiError>> UpstreamClient::send(const UpstreamRequest& reques
   const auto deadline = Clock::now() + server->settings().timeout;
   budget_.count_request();
   for (int number = 0;; ++number) {
-    server->begin(number > 0);
+    UpstreamServer::Turn turn(*server, number > 0);
     call.server = server->name();
     const auto fault = co_await attempt(*server, request, call, executor, receiver, deadline);
     call.connection.reset();
-    server->end(fault ? &*fault : nullptr);
+    turn.end(fault ? &*fault : nullptr);
     if (!fault) co_return std::nullopt;
     tried.last = server;
     server =

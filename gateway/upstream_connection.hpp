@@ -26,8 +26,7 @@ class UpstreamConnection {
   UpstreamConnection(const UpstreamConnection&) = delete;
   UpstreamConnection& operator=(const UpstreamConnection&) = delete;
 
-  // Holds for all that follows, waiting in a pool included: then what runs ends with beast::error::timeout, and the
-  // connection is closed.
+  // Holds for all that follows: then what runs ends with beast::error::timeout, and the connection is closed.
   void expires_at(Clock::time_point deadline);
 
   // Tries one address after the other; each gets its share of the time that is left.
@@ -41,7 +40,6 @@ class UpstreamConnection {
 
   const asio::ip::address& address() const { return address_; }
   Clock::time_point opened() const { return opened_; }
-  bool is_open() const { return socket_.is_open(); }
   // True if the server has neither closed nor said anything since the last answer.
   bool still_idle();
   // Ends what runs.

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
+#include <boost/asio/post.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -14,7 +16,6 @@ namespace {
 
 namespace http = beast::http;
 
-constexpr std::size_t kMaxIdle = 64;  // connections that an I/O thread keeps
 constexpr auto kMaxIdleTime = std::chrono::seconds(60);
 constexpr auto kMaxAge = std::chrono::minutes(10);  // of a connection that is kept
 // A resting upstream is tried again after this at the latest, whatever it has asked for.
@@ -82,13 +83,24 @@ UpstreamServer::UpstreamServer(const UpstreamSettings& settings, std::string nam
       addresses_(proxy_ ? proxy_->host : url_.host, std::move(private_networks), hooks),
       breaker_(random_unit) {}
 
-bool UpstreamServer::reuse_connection(UpstreamCall& call, Executor executor) {
-  const auto now = Clock::now();
+UpstreamServer::~UpstreamServer() {
+  for (auto& [context, idle] : idle_) {
+    const Executor executor = idle->executor();
+    asio::post(executor, [idle = std::move(idle)] {});
+  }
+}
+
+IdleConnections& UpstreamServer::idle_on(Executor executor) {
   const std::lock_guard lock(mutex_);
   auto& idle = idle_[&executor.context()];
-  while (!idle.empty()) {
-    auto connection = std::move(idle.back());
-    idle.pop_back();
+  if (!idle) idle = std::make_shared<IdleConnections>(executor, kMaxIdleTime);
+  return *idle;
+}
+
+bool UpstreamServer::reuse_connection(UpstreamCall& call, Executor executor) {
+  const auto now = Clock::now();
+  IdleConnections& idle = idle_on(executor);
+  while (auto connection = idle.take()) {
     const bool young = now - connection->opened() < kMaxAge;
     if (!young || !connection->still_idle() || !addresses_.holds(connection->address())) continue;
     call.connection = std::move(connection);
@@ -148,13 +160,8 @@ Task<std::optional<UpstreamFault>> UpstreamServer::open_tunnel(UpstreamConnectio
 }
 
 void UpstreamServer::give_back(Executor executor, std::unique_ptr<UpstreamConnection> connection) {
-  const auto now = Clock::now();
-  if (connection->buffer().size() > 0 || now - connection->opened() >= kMaxAge) return;
-  connection->expires_at(now + kMaxIdleTime);
-  const std::lock_guard lock(mutex_);
-  auto& idle = idle_[&executor.context()];
-  std::erase_if(idle, [](const auto& kept) { return !kept->is_open(); });  // their time was over
-  if (!closed_ && idle.size() < kMaxIdle) idle.push_back(std::move(connection));
+  const bool young = Clock::now() - connection->opened() < kMaxAge;
+  if (young && connection->buffer().size() == 0) idle_on(executor).keep(std::move(connection));
 }
 
 std::string UpstreamServer::head(std::string_view path) const {
@@ -180,30 +187,41 @@ bool UpstreamServer::rests(Clock::time_point now) const {
   return now.time_since_epoch().count() < rests_until_.load(std::memory_order_relaxed);
 }
 
-void UpstreamServer::begin(bool retry) {
-  running_.fetch_add(1, std::memory_order_relaxed);
-  requests_.fetch_add(1, std::memory_order_relaxed);
-  if (retry) retries_.fetch_add(1, std::memory_order_relaxed);
-  if (!sole_) breaker_.start(Clock::now());
+UpstreamServer::Turn::Turn(UpstreamServer& server, bool retry) : server_(&server) {
+  server.running_.fetch_add(1, std::memory_order_relaxed);
+  server.requests_.fetch_add(1, std::memory_order_relaxed);
+  if (retry) server.retries_.fetch_add(1, std::memory_order_relaxed);
+  if (!server.sole_) ticket_ = server.breaker_.start(Clock::now());
 }
 
-void UpstreamServer::end(const UpstreamFault* fault) {
-  running_.fetch_sub(1, std::memory_order_relaxed);
+UpstreamServer::Turn::~Turn() {
+  if (server_ == nullptr) return;
+  server_->running_.fetch_sub(1, std::memory_order_relaxed);
+  if (!server_->sole_) server_->breaker_.abandoned(ticket_);
+}
+
+void UpstreamServer::Turn::end(const UpstreamFault* fault) {
+  UpstreamServer& server = *std::exchange(server_, nullptr);
+  server.running_.fetch_sub(1, std::memory_order_relaxed);
   const auto now = Clock::now();
-  if (fault != nullptr) {
-    faults_[static_cast<std::size_t>(fault->kind)].fetch_add(1, std::memory_order_relaxed);
-    if (fault->error.retry_after_seconds > 0) {
-      const auto rest = std::min<Clock::duration>(std::chrono::seconds(fault->error.retry_after_seconds), kLongestRest);
-      rests_until_.store((now + rest).time_since_epoch().count(), std::memory_order_relaxed);
-    }
-  }
-  if (sole_) return;
+  if (fault != nullptr) server.count_fault(*fault, now);
+  if (!server.sole_) server.tell_breaker(ticket_, fault, now);
+}
+
+void UpstreamServer::count_fault(const UpstreamFault& fault, Clock::time_point now) {
+  faults_[static_cast<std::size_t>(fault.kind)].fetch_add(1, std::memory_order_relaxed);
+  if (fault.error.retry_after_seconds <= 0) return;
+  const auto rest = std::min<Clock::duration>(std::chrono::seconds(fault.error.retry_after_seconds), kLongestRest);
+  rests_until_.store((now + rest).time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+void UpstreamServer::tell_breaker(CircuitBreaker::Ticket ticket, const UpstreamFault* fault, Clock::time_point now) {
   if (fault != nullptr && fault->kind == FaultKind::cancelled) {
-    breaker_.abandoned();
+    breaker_.abandoned(ticket);
   } else if (fault != nullptr && is_failure(fault->kind)) {
-    if (breaker_.failed(now))
+    if (breaker_.failed(ticket, now))
       log_("upstream " + name_ + " fails and gets no requests for a while: " + std::string(to_string(fault->kind)));
-  } else if (breaker_.succeeded(now)) {
+  } else if (breaker_.succeeded(ticket, now)) {
     log_("upstream " + name_ + " is back");
   }
 }
@@ -220,14 +238,13 @@ UpstreamStats UpstreamServer::stats() const {
   stats.running = running();
   stats.open_connections = open_connections_->load(std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
-  for (const auto& [context, idle] : idle_) stats.idle_connections += static_cast<int>(idle.size());
+  for (const auto& [context, idle] : idle_) stats.idle_connections += idle->size();
   return stats;
 }
 
 void UpstreamServer::close() {
   addresses_.close();
   const std::lock_guard lock(mutex_);
-  closed_ = true;
   idle_.clear();
 }
 

@@ -3,6 +3,7 @@
 
 #include "gateway/circuit_breaker.hpp"
 #include "gateway/host_addresses.hpp"
+#include "gateway/idle_connections.hpp"
 #include "gateway/settings.hpp"
 #include "gateway/tls_client.hpp"
 #include "gateway/upstream_connection.hpp"
@@ -43,6 +44,8 @@ class UpstreamServer {
   // not what it should be; one sentence in `error`.
   static std::unique_ptr<UpstreamServer> make(const UpstreamSettings& settings, std::string name, bool sole,
                                               const UpstreamHooks& hooks, std::string& error);
+  // Idle connections end on their own threads, soon.
+  ~UpstreamServer();
 
   const UpstreamSettings& settings() const { return settings_; }
   const std::string& name() const { return name_; }
@@ -60,17 +63,32 @@ class UpstreamServer {
   bool allows(Clock::time_point now) const;
   // It has asked to be left alone until later (Retry-After).
   bool rests(Clock::time_point now) const;
-  // Around every request.
-  void begin(bool retry);
-  void end(const UpstreamFault* fault);
+
+  // Around every request. One that never comes to end() is one that nobody waits for any more.
+  class Turn {
+   public:
+    Turn(UpstreamServer& server, bool retry);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    void end(const UpstreamFault* fault);
+
+   private:
+    UpstreamServer* server_;  // null: it is over
+    CircuitBreaker::Ticket ticket_;
+  };
 
   int running() const { return running_.load(std::memory_order_relaxed); }
   UpstreamStats stats() const;
+  // Once the I/O threads have stopped: gives up what lives on them.
   void close();
 
  private:
   UpstreamServer(const UpstreamSettings& settings, std::string name, bool sole, UpstreamUrl url,
                  std::optional<ProxyUrl> proxy, std::vector<Network> private_networks, const UpstreamHooks& hooks);
+  void count_fault(const UpstreamFault& fault, Clock::time_point now);
+  void tell_breaker(CircuitBreaker::Ticket ticket, const UpstreamFault* fault, Clock::time_point now);
+  IdleConnections& idle_on(Executor executor);
   const std::string& dialled_port() const { return proxy_ ? proxy_->port : url_.port; }
   Task<std::optional<UpstreamFault>> open_tunnel(UpstreamConnection& connection) const;
 
@@ -92,8 +110,7 @@ class UpstreamServer {
   std::shared_ptr<std::atomic<int>> open_connections_ = std::make_shared<std::atomic<int>>(0);
 
   mutable std::mutex mutex_;
-  bool closed_ = false;
-  std::map<asio::execution_context*, std::vector<std::unique_ptr<UpstreamConnection>>> idle_;
+  std::map<asio::execution_context*, std::shared_ptr<IdleConnections>> idle_;
 };
 
 }  // namespace kvasir::gateway

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gateway_process import BINARY, Gateway, engine_model, upstream_model
+from wire import BODY, CHAT, Wire, get
 
 
 def question(text):
@@ -89,6 +90,24 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(start_gateway, upstrea
     assert upstream.asked("too late") == 0
     reader.join()
     assert "data: [DONE]" in received
+    assert gateway.wait() == 0
+
+
+def test_sigterm_reads_a_request_that_has_begun_to_its_end(start_gateway, upstream):
+    gateway = start_gateway([upstream_model(upstream.url)])
+    request = CHAT + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    with Wire(gateway.port) as idle, Wire(gateway.port) as half_a_head, Wire(gateway.port) as half_a_body:
+        assert idle.send(get(b"Host: x")).answer()[0] == 200
+        half_a_head.send(request[:20])
+        half_a_body.send(request[:-20])
+        while "kvasir_connections 3\n" not in gateway.admin("GET", "/metrics").text:
+            time.sleep(0.01)
+        gateway.terminate()
+        assert idle.rest() == b""
+        for wire, rest in (half_a_head, request[20:]), (half_a_body, request[-20:]):
+            status, headers, body = wire.send(rest).answer()
+            assert status == 503 and headers["connection"] == "close"
+            assert json.loads(body)["error"]["code"] == "draining"
     assert gateway.wait() == 0
 
 

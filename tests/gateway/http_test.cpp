@@ -230,6 +230,83 @@ TEST(Http, finishes_what_runs_while_it_drains) {
   EXPECT_TRUE(client.ended());
 }
 
+TEST(Http, reads_a_request_that_has_begun_to_its_end_while_it_drains) {
+  const std::string body = chat("A");
+  const std::string head =
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+  for (const std::string& begun : {head.substr(0, 10), head, head + body.substr(0, 10)}) {
+    TestGateway gateway;
+    TestClient idle(gateway.port());
+    idle.get("/health/live");
+    EXPECT_EQ(idle.response().status, 200);
+    while (gateway.server->requests_running() > 0) std::this_thread::yield();
+    TestClient client(gateway.port());
+    client.send(begun);
+    while (gateway.server->requests_running() == 0) std::this_thread::yield();
+    gateway.state.draining = true;
+    gateway.server->close_connections();
+    EXPECT_TRUE(idle.ended());
+    EXPECT_GE(gateway.server->requests_running(), 1) << "the drain waits for it";
+    client.send((head + body).substr(begun.size()));
+    const TestResponse response = client.response();
+    EXPECT_EQ(response.status, 503) << begun;
+    EXPECT_EQ(response.headers.at("connection"), "close");
+    EXPECT_TRUE(client.ended());
+    while (gateway.server->requests_running() > 0) std::this_thread::yield();
+  }
+}
+
+TEST(Http, apologises_for_an_exception_and_serves_the_others) {
+  TestGateway gateway;
+  gateway.engine->reply_with([](engine::GenerateListener&) { throw std::runtime_error("a bug"); });
+  TestClient client(gateway.port());
+  client.post(kChat, chat("A"));
+  const TestResponse response = client.response();
+  EXPECT_EQ(response.status, 500);
+  const json error = json::parse(response.body)["error"];
+  EXPECT_EQ(error.size(), 4U);
+  EXPECT_EQ(error["code"], "internal");
+  EXPECT_EQ(response.headers.at("connection"), "close");
+  EXPECT_TRUE(client.ended());
+  TestClient admin(gateway.admin_port());
+  admin.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_THAT(admin.response().body, testing::ContainsRegex("kvasir_requests_total[^\n]*500[^\n]* 1\n"));
+  always(gateway);
+  EXPECT_EQ(post(gateway, kChat, chat("B")).status, 200);
+}
+
+// Speaks, and then fails.
+class HalfAnAnswer final : public HttpHandler {
+ public:
+  Task<void> handle(HttpExchange& exchange) override {
+    co_await exchange.begin_stream("", "text/plain");
+    co_await exchange.write("half");
+    throw std::runtime_error("a bug");
+  }
+};
+
+TEST(Http, breaks_off_when_an_exception_comes_after_the_answers_beginning) {
+  HalfAnAnswer handler;
+  auto io = std::make_unique<IoThreads>(1);
+  std::string error;
+  const auto server = HttpServer::bind(*io, 1, {"127.0.0.1", 0}, handler, {}, error);
+  ASSERT_TRUE(server) << error;
+  server->start();
+  io->start();
+  {
+    TestClient client(server->address().port);
+    client.get("/");
+    const TestResponse response = client.response();
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(response.body, "half");
+    EXPECT_FALSE(response.whole);
+    EXPECT_TRUE(client.ended());
+  }
+  io->stop();
+  server->release();
+  io.reset();
+}
+
 TEST(HttpServer, says_in_one_sentence_that_its_port_is_taken) {
   TestGateway gateway;
   std::string error;

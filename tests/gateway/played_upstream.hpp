@@ -1,6 +1,7 @@
 // An upstream server that a test plays: each request gets the bytes that the test says, as they are.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <mutex>
@@ -56,6 +57,14 @@ class PlayedUpstream {
   std::string base_url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1"; }
   int port() const { return port_; }
   int connections() const { return connections_; }
+  // Those that the other end has not closed yet.
+  int open_connections() {
+    const std::lock_guard lock(mutex_);
+    char byte = 0;
+    return static_cast<int>(std::count_if(open_.begin(), open_.end(), [&](int socket) {
+      return ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
+    }));
+  }
   int requests() const { return requests_; }
 
   static std::string plain(const std::string& body, int status = 200, const std::string& headers = "") {

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include <gmock/gmock.h>
+#include <pthread.h>
 
 namespace kvasir::gateway {
 namespace {
@@ -95,39 +96,39 @@ class UpstreamNames : public testing::Test {
   }
   UpstreamHooks hooks() {
     UpstreamHooks hooks;
-    hooks.look_up = [this](const std::string& host, ErrorCode& error) { return names(host, error); };
+    hooks.look_up = [names = names](const std::string& host, ErrorCode& error) { return (*names)(host, error); };
     hooks.log = [this](std::string_view message) {
-      const std::lock_guard lock(names.mutex);
+      const std::lock_guard lock(names->mutex);
       log += message;
     };
     return hooks;
   }
 
   PlayedUpstream upstream{well};
-  Names names;
+  std::shared_ptr<Names> names = std::make_shared<Names>();  // a look-up may outlive the test
   std::string log;
 };
 
 TEST_F(UpstreamNames, are_looked_up_once_while_they_are_fresh) {
-  names.lead_to({"127.0.0.1"});
+  names->lead_to({"127.0.0.1"});
   UpstreamLine line({settings()}, hooks());
   EXPECT_EQ(line.ask(), 200);
   EXPECT_EQ(line.ask(), 200);
-  EXPECT_EQ(names.look_ups(), 1);
+  EXPECT_EQ(names->look_ups(), 1);
 }
 
 TEST_F(UpstreamNames, are_tried_with_all_their_addresses) {
-  names.lead_to({"127.0.0.2", "127.0.0.3", "127.0.0.1"});
+  names->lead_to({"127.0.0.2", "127.0.0.3", "127.0.0.1"});
   UpstreamLine line({settings()}, hooks());
   EXPECT_EQ(line.ask(), 200);
   EXPECT_EQ(line.stats().requests, 1U);
 }
 
 TEST_F(UpstreamNames, are_looked_up_again_when_nobody_is_there) {
-  names.lead_to({"127.0.0.2"});
+  names->lead_to({"127.0.0.2"});
   UpstreamLine line({settings()}, hooks());
   EXPECT_EQ(line.ask(), 502);
-  names.lead_to({"127.0.0.1"});
+  names->lead_to({"127.0.0.1"});
   EXPECT_EQ(line.ask(), 200);
 }
 
@@ -139,20 +140,20 @@ TEST_F(UpstreamNames, that_are_unknown_are_a_bad_gateway) {
 //   name ▶ 127.0.0.1, a connection is kept;  name ▶ 127.0.0.2: the kept connection is of no use any more
 TEST_F(UpstreamNames, that_lead_elsewhere_take_their_connections_with_them) {
   PlayedUpstream moved(well, "127.0.0.2", upstream.port());
-  names.lead_to({"127.0.0.1"});
+  names->lead_to({"127.0.0.1"});
   UpstreamHooks quick = hooks();
   quick.address_lifetime = std::chrono::milliseconds(0);
   UpstreamLine line({settings()}, quick);
   EXPECT_EQ(line.ask(), 200);
   EXPECT_EQ(moved.requests(), 0);
-  names.lead_to({"127.0.0.2"});
+  names->lead_to({"127.0.0.2"});
   for (int i = 0; i < 1000 && moved.requests() == 0; ++i) EXPECT_EQ(line.ask(), 200);
   EXPECT_GT(moved.requests(), 0);
 }
 
 TEST_F(UpstreamNames, lead_to_private_addresses_only_where_the_settings_say_so) {
   for (const std::string address : {"127.0.0.1", "::ffff:127.0.0.1", "169.254.169.254", "10.0.0.1"}) {
-    names.lead_to({address});
+    names->lead_to({address});
     UpstreamSettings strict = settings();
     strict.private_networks = {"192.168.0.0/16"};
     UpstreamLine line({strict}, hooks());
@@ -166,7 +167,7 @@ TEST_F(UpstreamNames, lead_to_private_addresses_only_where_the_settings_say_so) 
 }
 
 TEST_F(UpstreamNames, lose_their_private_addresses_and_keep_the_others) {
-  names.lead_to({"10.0.0.1", "127.0.0.1"});
+  names->lead_to({"10.0.0.1", "127.0.0.1"});
   UpstreamLine line({settings()}, hooks());
   EXPECT_EQ(line.ask(), 200);
 }
@@ -186,6 +187,53 @@ TEST_F(UpstreamNames, do_not_hold_up_the_thread_while_they_are_looked_up) {
   alive.get_future().wait();
   known.set_value();
   EXPECT_TRUE(waiting.get().has_value());
+}
+
+TEST_F(UpstreamNames, are_not_waited_for_by_who_leaves) {
+  auto known = std::make_shared<std::promise<void>>();
+  auto looking = std::make_shared<std::promise<void>>();
+  UpstreamHooks slow = hooks();
+  slow.look_up = [known, looking](const std::string&, ErrorCode&) {
+    looking->set_value();
+    known->get_future().wait();
+    return std::vector<Address>{make_address("10.0.0.1")};
+  };
+  {
+    HostAddresses addresses("up.example", {}, slow);
+    EXPECT_FALSE(addresses.holds(make_address("127.0.0.1")));
+    looking->get_future().wait();
+  }
+  known->set_value();
+}
+
+// Threads whose stacks fit nowhere cannot be made.
+class NoThreads {
+ public:
+  NoThreads() {
+    ::pthread_getattr_default_np(&before_);
+    pthread_attr_t huge;
+    ::pthread_attr_init(&huge);
+    ::pthread_attr_setstacksize(&huge, std::size_t{1} << 50);
+    EXPECT_EQ(::pthread_setattr_default_np(&huge), 0);
+    ::pthread_attr_destroy(&huge);
+  }
+  ~NoThreads() {
+    ::pthread_setattr_default_np(&before_);
+    ::pthread_attr_destroy(&before_);
+  }
+
+ private:
+  pthread_attr_t before_;
+};
+
+TEST_F(UpstreamNames, are_looked_up_by_the_next_request_if_there_was_no_thread_for_it) {
+  names->lead_to({"127.0.0.1"});
+  UpstreamLine line({settings()}, hooks());
+  {
+    const NoThreads none;
+    EXPECT_EQ(line.ask(), 502);
+  }
+  EXPECT_EQ(line.ask(), 200);
 }
 
 TEST(UpstreamAddress, of_loopback_may_be_named_by_itself) {

@@ -31,13 +31,17 @@ class UpstreamLine {
     std::string error;
     backend = UpstreamBackend::make({"m", std::nullopt, std::move(upstreams), routing}, hooks, error);
     EXPECT_TRUE(backend) << error;
-    io_.start();
+    io_->start();
   }
+  // As a gateway ends: requests that still run go with their thread.
   ~UpstreamLine() {
-    io_.stop();
-    backend->close();
-    backend.reset();
+    io_->stop();
+    if (backend) backend->close();
+    io_.reset();
   }
+
+  // Ends the thread; what waits on it stays as it is.
+  void stop() { io_->stop(); }
 
   std::future<Result<UpstreamReply>> begin(ForwardCall call, ForwardSink sink = nullptr) {
     auto answered = std::make_shared<std::promise<Result<UpstreamReply>>>();
@@ -63,7 +67,7 @@ class UpstreamLine {
     return call;
   }
 
-  Executor executor() { return io_.context(0).get_executor(); }
+  Executor executor() { return io_->context(0).get_executor(); }
   UpstreamStats stats(std::size_t index = 0) const { return backend->upstream_stats().at(index); }
 
   std::unique_ptr<UpstreamBackend> backend;
@@ -75,7 +79,7 @@ class UpstreamLine {
     answered->set_value(std::move(reply));
   }
 
-  IoThreads io_{1};
+  std::unique_ptr<IoThreads> io_ = std::make_unique<IoThreads>(1);
 };
 
 }  // namespace kvasir::gateway

@@ -95,14 +95,12 @@ class Breaker : public testing::Test {
  protected:
   void fail(int times) {
     for (int i = 0; i < times; ++i) {
-      breaker.start(now);
-      breaker.failed(now);
+      breaker.failed(breaker.start(now), now);
     }
   }
   void succeed(int times) {
     for (int i = 0; i < times; ++i) {
-      breaker.start(now);
-      breaker.succeeded(now);
+      breaker.succeeded(breaker.start(now), now);
     }
   }
 
@@ -151,9 +149,9 @@ TEST_F(Breaker, lets_one_probe_through_after_a_jittered_time) {
   now += milliseconds(1);
   EXPECT_TRUE(breaker.allows(now));
   EXPECT_EQ(breaker.state(now), BreakerState::half_open);
-  breaker.start(now);
+  const auto probe = breaker.start(now);
   EXPECT_FALSE(breaker.allows(now));
-  EXPECT_TRUE(breaker.succeeded(now));
+  EXPECT_TRUE(breaker.succeeded(probe, now));
   EXPECT_TRUE(breaker.allows(now));
   EXPECT_EQ(breaker.state(now), BreakerState::closed);
 }
@@ -171,8 +169,41 @@ TEST_F(Breaker, stays_open_longer_when_the_probe_fails) {
 TEST_F(Breaker, takes_a_probe_that_nobody_waited_for_as_none) {
   fail(5);
   now += seconds(5);
-  breaker.start(now);
-  breaker.abandoned();
+  breaker.abandoned(breaker.start(now));
+  EXPECT_TRUE(breaker.allows(now));
+}
+
+//   two requests begin ─▶ it opens ─▶ the probe begins ─▶ both end
+TEST_F(Breaker, does_not_take_what_began_before_it_opened_for_its_probe) {
+  const auto late_failure = breaker.start(now);
+  const auto late_success = breaker.start(now);
+  const auto left = breaker.start(now);
+  fail(5);
+  now += seconds(5);
+  const auto probe = breaker.start(now);
+  EXPECT_FALSE(breaker.failed(late_failure, now));
+  EXPECT_FALSE(breaker.succeeded(late_success, now));
+  breaker.abandoned(left);
+  EXPECT_EQ(breaker.state(now), BreakerState::half_open);
+  EXPECT_FALSE(breaker.allows(now)) << "the probe is still on its way";
+  EXPECT_TRUE(breaker.succeeded(probe, now));
+  EXPECT_EQ(breaker.state(now), BreakerState::closed);
+}
+
+TEST_F(Breaker, is_not_opened_by_what_began_before_it_closed) {
+  fail(5);
+  now += seconds(5);
+  const auto probe = breaker.start(now);
+  std::vector<CircuitBreaker::Ticket> meanwhile;
+  for (int i = 0; i < 5; ++i) meanwhile.push_back(breaker.start(now));
+  breaker.succeeded(probe, now);
+  for (const auto ticket : meanwhile) EXPECT_FALSE(breaker.failed(ticket, now));
+  EXPECT_TRUE(breaker.allows(now));
+}
+
+TEST_F(Breaker, closes_for_whoever_is_served_while_it_is_open) {
+  fail(5);
+  EXPECT_TRUE(breaker.succeeded(breaker.start(now), now));
   EXPECT_TRUE(breaker.allows(now));
 }
 

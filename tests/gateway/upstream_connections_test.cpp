@@ -1,0 +1,116 @@
+// Connections to upstreams that nobody uses: how long they stay, and where they end.
+#include "gateway/idle_connections.hpp"
+#include "tests/gateway/played_upstream.hpp"
+#include "tests/gateway/upstream_line.hpp"
+
+#include <atomic>
+
+#include <boost/asio/post.hpp>
+
+namespace kvasir::gateway {
+namespace {
+
+using Reply = PlayedUpstream::Reply;
+
+Reply well(const std::string&) {
+  return Reply{PlayedUpstream::plain("{}")};
+}
+
+// Keeps an I/O thread from whatever is posted to it.
+class BusyThread {
+ public:
+  explicit BusyThread(Executor executor) {
+    asio::post(executor, [this] {
+      busy_.set_value();
+      free_.get_future().wait();
+    });
+    busy_.get_future().wait();
+  }
+  ~BusyThread() { free_.set_value(); }
+
+ private:
+  std::promise<void> busy_;
+  std::promise<void> free_;
+};
+
+class Idle : public testing::Test {
+ protected:
+  std::unique_ptr<UpstreamConnection> connection() {
+    return std::make_unique<UpstreamConnection>(context.get_executor(), open);
+  }
+  std::shared_ptr<IdleConnections> idle_for(std::chrono::milliseconds longest) {
+    return std::make_shared<IdleConnections>(context.get_executor(), longest);
+  }
+
+  asio::io_context context{1};
+  std::shared_ptr<std::atomic<int>> open = std::make_shared<std::atomic<int>>(0);
+};
+
+TEST_F(Idle, connections_end_when_their_time_is_over_though_nobody_asks) {
+  const auto idle = idle_for(std::chrono::milliseconds(1));
+  idle->keep(connection());
+  idle->keep(connection());
+  EXPECT_EQ(idle->size(), 2);
+  context.run();
+  EXPECT_EQ(idle->size(), 0);
+  EXPECT_EQ(*open, 0);
+}
+
+TEST_F(Idle, connections_serve_again_the_last_one_first) {
+  const auto idle = idle_for(std::chrono::hours(1));
+  auto first = connection();
+  auto last = connection();
+  const UpstreamConnection* const known = last.get();
+  idle->keep(std::move(first));
+  idle->keep(std::move(last));
+  EXPECT_EQ(idle->take().get(), known);
+  EXPECT_TRUE(idle->take());
+  EXPECT_FALSE(idle->take());
+  EXPECT_EQ(*open, 0);
+}
+
+TEST_F(Idle, connections_are_bounded) {
+  const auto idle = idle_for(std::chrono::hours(1));
+  for (int i = 0; i < 100; ++i) idle->keep(connection());
+  EXPECT_EQ(idle->size(), 64);
+  EXPECT_EQ(*open, 64);
+}
+
+TEST(RetiredUpstream, closes_its_connections_on_the_thread_that_they_live_on) {
+  PlayedUpstream upstream(well);
+  UpstreamLine line({upstream_at(upstream.base_url())});
+  EXPECT_EQ(line.ask(), 200);
+  ASSERT_EQ(upstream.open_connections(), 1);
+  {
+    const BusyThread busy(line.executor());
+    line.backend.reset();
+    EXPECT_EQ(upstream.open_connections(), 1);
+  }
+  while (upstream.open_connections() > 0) std::this_thread::yield();
+}
+
+TEST(RetiredUpstream, may_end_after_the_threads_of_its_connections) {
+  PlayedUpstream upstream(well);
+  {
+    UpstreamLine line({upstream_at(upstream.base_url())});
+    EXPECT_EQ(line.ask(), 200);
+    line.stop();
+    line.backend.reset();
+  }
+  while (upstream.open_connections() > 0) std::this_thread::yield();
+}
+
+TEST(UpstreamRequest, that_ends_with_an_exception_is_over) {
+  PlayedUpstream upstream(
+      [](const std::string&) { return Reply{PlayedUpstream::stream({"{}"}) + PlayedUpstream::kEnd}; });
+  UpstreamLine line({upstream_at(upstream.base_url())});
+  ForwardCall call = UpstreamLine::call();
+  call.stream = true;
+  const ForwardSink throws = [](std::string_view) -> Task<bool> { throw std::runtime_error("a bug"); };
+  EXPECT_THROW(line.forward(std::move(call), throws), std::future_error);
+  EXPECT_EQ(line.stats().requests, 1U);
+  EXPECT_EQ(line.stats().running, 0);
+}
+
+}  // namespace
+}  // namespace kvasir::gateway
