@@ -17,10 +17,16 @@ std::unique_ptr<UpstreamConnection> IdleConnections::take() {
 
 void IdleConnections::keep(std::unique_ptr<UpstreamConnection> connection) {
   if (size() >= kMost) return;
-  connection->expires_at(Clock::time_point::max());
+  // `this` lives longer: it is what holds the connection.
+  connection->rest([this, ended = connection.get()] { drop(*ended); });
   kept_.push_back({std::move(connection), Clock::now() + longest_});
   ++size_;
   if (!waiting_) wait();
+}
+
+void IdleConnections::drop(const UpstreamConnection& ended) {
+  std::erase_if(kept_, [&](const Kept& kept) { return kept.connection.get() == &ended; });
+  size_ = static_cast<int>(kept_.size());
 }
 
 void IdleConnections::wait() {

@@ -31,6 +31,7 @@ class IdleConnections : public std::enable_shared_from_this<IdleConnections> {
     Clock::time_point until;
   };
 
+  void drop(const UpstreamConnection& ended);
   void wait();
   void end_late_ones();
 

@@ -47,9 +47,9 @@ struct UpstreamConnection::Watch : std::enable_shared_from_this<Watch> {
 };
 
 UpstreamConnection::UpstreamConnection(Executor executor, std::shared_ptr<std::atomic<int>> open_connections)
-    : socket_(executor),
+    : wire_(std::make_shared<Wire>(executor)),
       read_size_(kFirstRead),
-      watch_(std::make_shared<Watch>(executor, socket_)),
+      watch_(std::make_shared<Watch>(executor, wire_->socket)),
       open_connections_(std::move(open_connections)) {
   open_connections_->fetch_add(1, std::memory_order_relaxed);
 }
@@ -57,10 +57,13 @@ UpstreamConnection::UpstreamConnection(Executor executor, std::shared_ptr<std::a
 UpstreamConnection::~UpstreamConnection() {
   watch_->socket = nullptr;
   watch_->timer.cancel();
+  ahead_.on_end(nullptr);
   // OpenSSL gives up the session of a connection that ends without this; the end of an answer is known from HTTP.
-  if (tls_ && SSL_is_init_finished(tls_->native_handle())) {
-    SSL_set_shutdown(tls_->native_handle(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  if (wire_->tls && SSL_is_init_finished(wire_->tls->native_handle())) {
+    SSL_set_shutdown(wire_->tls->native_handle(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   }
+  ErrorCode ignored;
+  wire_->socket.close(ignored);
   open_connections_->fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -83,71 +86,78 @@ Task<ErrorCode> UpstreamConnection::connect(std::span<const asio::ip::address> a
     watch_->expired = false;
     const auto left = static_cast<Clock::rep>(addresses.size() - i);
     expires_at(left == 1 ? deadline : now + (deadline - now) / left);
-    const auto [error] = co_await socket_.async_connect(Tcp::endpoint(addresses[i], port), use_tuple);
+    const auto [error] = co_await wire_->socket.async_connect(Tcp::endpoint(addresses[i], port), use_tuple);
     result = outcome(error);
     if (!result) {
       address_ = addresses[i];
       break;
     }
     ErrorCode ignored;
-    socket_.close(ignored);
+    wire_->socket.close(ignored);
   }
   if (closed_) co_return asio::error::operation_aborted;
   if (result) co_return result;
   expires_at(deadline);
   ErrorCode ignored;
-  socket_.set_option(Tcp::no_delay(true), ignored);
+  wire_->socket.set_option(Tcp::no_delay(true), ignored);
   co_return ErrorCode{};
 }
 
 Task<ErrorCode> UpstreamConnection::start_tls(TlsClient& client) {
-  tls_.emplace(socket_, client.context());
-  client.prepare(tls_->native_handle());
-  const auto [error] = co_await tls_->async_handshake(asio::ssl::stream_base::client, use_tuple);
+  wire_->tls.emplace(wire_->socket, client.context());
+  client.prepare(wire_->tls->native_handle());
+  const auto [error] = co_await wire_->tls->async_handshake(asio::ssl::stream_base::client, use_tuple);
   co_return outcome(error);
 }
 
 Task<ErrorCode> UpstreamConnection::write(std::string_view head, std::string_view body) {
   const TwoParts both{asio::buffer(head), asio::buffer(body)};
-  if (tls_) {
-    const auto [error, count] = co_await asio::async_write(*tls_, both, use_tuple);
+  if (wire_->tls) {
+    const auto [error, count] = co_await asio::async_write(*wire_->tls, both, use_tuple);
     co_return outcome(error);
   }
   // Most requests fit into the socket's buffer: then nothing is suspended.
-  const std::size_t sent = send_now(socket_.native_handle(), both);
+  const std::size_t sent = send_now(wire_->socket.native_handle(), both);
   if (sent == head.size() + body.size()) co_return ErrorCode{};
-  const auto [error, count] = co_await asio::async_write(socket_, rest_of(both, sent), use_tuple);
+  const auto [error, count] = co_await asio::async_write(wire_->socket, rest_of(both, sent), use_tuple);
   co_return outcome(error);
 }
 
 Task<ErrorCode> UpstreamConnection::read() {
-  const auto space = buffer_.prepare(read_size_);
+  const std::size_t before = buffer().size();
   ErrorCode error;
-  std::size_t count = 0;
-  if (tls_) {
-    std::tie(error, count) = co_await tls_->async_read_some(space, use_tuple);
-    // A peer that just closes its socket has said all it had to; whether it was enough shows in the message.
-    if (error == asio::ssl::error::stream_truncated) error = asio::error::eof;
+  if (ahead_.running()) {
+    error = co_await ahead_.wait();
   } else {
-    std::tie(error, count) = co_await socket_.async_read_some(space, use_tuple);
+    const auto space = buffer().prepare(read_size_);
+    std::size_t count = 0;
+    if (wire_->tls) {
+      std::tie(error, count) = co_await wire_->tls->async_read_some(space, use_tuple);
+    } else {
+      std::tie(error, count) = co_await wire_->socket.async_read_some(space, use_tuple);
+    }
+    buffer().commit(count);
   }
-  buffer_.commit(count);
-  if (count == read_size_) read_size_ = std::min(2 * read_size_, kLargestRead);
+  // A peer that just closes its socket has said all it had to; whether it was enough shows in the message.
+  if (error == asio::ssl::error::stream_truncated) error = asio::error::eof;
+  if (buffer().size() - before == read_size_) read_size_ = std::min(2 * read_size_, kLargestRead);
   co_return outcome(error);
 }
 
-bool UpstreamConnection::still_idle() {
-  if (buffer_.size() > 0 || !socket_.is_open()) return false;
-  char byte = 0;
-  const auto got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  // TLS 1.3 servers send session tickets on an idle connection; those bytes are no reason to reconnect.
-  return tls_ ? got != 0 : got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+void UpstreamConnection::rest(std::function<void()> on_end) {
+  expires_at(Clock::time_point::max());
+  ahead_.on_end(std::move(on_end));
+  if (wire_->tls) {
+    ahead_.start(*wire_->tls, buffer(), read_size_, wire_);
+  } else {
+    ahead_.start(wire_->socket, buffer(), read_size_, wire_);
+  }
 }
 
 void UpstreamConnection::close() {
   closed_ = true;
   ErrorCode ignored;
-  socket_.close(ignored);
+  wire_->socket.close(ignored);
 }
 
 }  // namespace kvasir::gateway

@@ -1,11 +1,12 @@
 // One connection to an upstream server or proxy, plain or TLS. Used on its executor's thread.
 #pragma once
 
-#include "gateway/asio.hpp"
+#include "gateway/read_ahead.hpp"
 #include "gateway/tls_client.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,12 +37,14 @@ class UpstreamConnection {
   Task<ErrorCode> write(std::string_view head, std::string_view body);
   // Appends to buffer(). At the end of the stream: asio::error::eof.
   Task<ErrorCode> read();
-  beast::flat_buffer& buffer() { return buffer_; }
+  beast::flat_buffer& buffer() { return wire_->buffer; }
 
   const asio::ip::address& address() const { return address_; }
   Clock::time_point opened() const { return opened_; }
-  // True if the server has neither closed nor said anything since the last answer.
-  bool still_idle();
+  // From the end of an answer to the next read(): `on_end` is called once if the server closes the connection.
+  void rest(std::function<void()> on_end);
+  // True if the server has neither closed nor said anything since rest().
+  bool still_idle() const { return ahead_.running(); }
   // Ends what runs.
   void close();
 
@@ -50,9 +53,15 @@ class UpstreamConnection {
 
   ErrorCode outcome(const ErrorCode& error) const;
 
-  Socket socket_;
-  std::optional<asio::ssl::stream<Socket&>> tls_;
-  beast::flat_buffer buffer_;
+  // What a read that was begun early needs to its end.
+  struct Wire {
+    explicit Wire(Executor executor) : socket(executor) {}
+    Socket socket;
+    std::optional<asio::ssl::stream<Socket&>> tls;
+    beast::flat_buffer buffer;
+  };
+  std::shared_ptr<Wire> wire_;
+  ReadAhead ahead_;
   std::size_t read_size_;
   asio::ip::address address_;
   Clock::time_point opened_ = Clock::now();
