@@ -14,7 +14,7 @@ namespace kvasir::gateway {
 class IdleConnections : public std::enable_shared_from_this<IdleConnections> {
  public:
   // After `longest` a connection ends.
-  IdleConnections(Executor executor, std::chrono::milliseconds longest) : timer_(executor), longest_(longest) {}
+  IdleConnections(const Executor& executor, std::chrono::milliseconds longest) : timer_(executor), longest_(longest) {}
 
   Executor executor() { return timer_.get_executor(); }
   // The one that came last; null if there is none.

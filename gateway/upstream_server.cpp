@@ -90,7 +90,7 @@ UpstreamServer::~UpstreamServer() {
   }
 }
 
-IdleConnections& UpstreamServer::idle_on(Executor executor) {
+IdleConnections& UpstreamServer::idle_on(const Executor& executor) {
   const std::lock_guard lock(mutex_);
   auto& idle = idle_[&executor.context()];
   if (!idle) idle = std::make_shared<IdleConnections>(executor, kMaxIdleTime);

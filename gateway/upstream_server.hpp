@@ -88,7 +88,7 @@ class UpstreamServer {
                  std::optional<ProxyUrl> proxy, std::vector<Network> private_networks, const UpstreamHooks& hooks);
   void count_fault(const UpstreamFault& fault, Clock::time_point now);
   void tell_breaker(CircuitBreaker::Ticket ticket, const UpstreamFault* fault, Clock::time_point now);
-  IdleConnections& idle_on(Executor executor);
+  IdleConnections& idle_on(const Executor& executor);
   const std::string& dialled_port() const { return proxy_ ? proxy_->port : url_.port; }
   Task<std::optional<UpstreamFault>> open_tunnel(UpstreamConnection& connection) const;
 

@@ -190,12 +190,12 @@ TEST_F(UpstreamNames, do_not_hold_up_the_thread_while_they_are_looked_up) {
 }
 
 TEST_F(UpstreamNames, are_not_waited_for_by_who_leaves) {
-  auto known = std::make_shared<std::promise<void>>();
+  std::promise<void> known;
   auto looking = std::make_shared<std::promise<void>>();
   UpstreamHooks slow = hooks();
-  slow.look_up = [known, looking](const std::string&, ErrorCode&) {
+  slow.look_up = [looking, wait = known.get_future().share()](const std::string&, ErrorCode&) {
     looking->set_value();
-    known->get_future().wait();
+    wait.wait();
     return std::vector<Address>{make_address("10.0.0.1")};
   };
   {
@@ -203,7 +203,7 @@ TEST_F(UpstreamNames, are_not_waited_for_by_who_leaves) {
     EXPECT_FALSE(addresses.holds(make_address("127.0.0.1")));
     looking->get_future().wait();
   }
-  known->set_value();
+  known.set_value();
 }
 
 // Threads whose stacks fit nowhere cannot be made.

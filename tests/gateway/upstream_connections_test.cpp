@@ -5,6 +5,8 @@
 
 #include <array>
 #include <atomic>
+#include <future>
+#include <memory>
 #include <vector>
 
 #include <boost/asio/co_spawn.hpp>
@@ -24,16 +26,17 @@ Reply well(const std::string&) {
 class BusyThread {
  public:
   explicit BusyThread(Executor executor) {
-    asio::post(executor, [this] {
-      busy_.set_value();
-      free_.get_future().wait();
+    auto busy = std::make_shared<std::promise<void>>();
+    auto begun = busy->get_future();
+    asio::post(executor, [busy, free = free_.get_future().share()] {
+      busy->set_value();
+      free.wait();
     });
-    busy_.get_future().wait();
+    begun.wait();
   }
   ~BusyThread() { free_.set_value(); }
 
  private:
-  std::promise<void> busy_;
   std::promise<void> free_;
 };
 
