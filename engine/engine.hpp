@@ -56,12 +56,17 @@ struct OutputFormat {
   std::string schema;  // of json_schema: JSON, in the caller's order of properties
 };
 
-struct GenerateRequest {
+// What is to be answered, and in which form.
+struct GenerateInput {
   rag::Prompt prompt;
   std::optional<RawPrompt> raw;  // instead of `prompt`
   OutputFormat format;
   ToolUse tools;
-  int max_tokens = 0;  // 0: as far as the context goes
+};
+
+struct GenerateRequest {
+  std::shared_ptr<const GenerateInput> input;  // never null; shared by the choices of a request
+  int max_tokens = 0;                          // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;
   std::string cache_namespace;  // tenant salt: KV is shared inside a namespace only

@@ -4,11 +4,12 @@
 #include <cmath>
 #include <exception>
 #include <new>
+#include <utility>
 
 namespace kvasir::engine {
 namespace {
 
-// Text that may wait to be tokenised; one request may always wait.
+// What may wait to be tokenised; one request may always wait.
 constexpr std::size_t kMaxQueuedBytes = std::size_t{64} << 20;
 
 Error bad_request(std::string param, std::string message) {
@@ -16,11 +17,29 @@ Error bad_request(std::string param, std::string message) {
 }
 
 Error too_long(int context, const GenerateRequest& request, const std::string& tokens) {
-  const std::string what = request.raw ? "the prompt is " : "the messages are ";
+  const std::string what = request.input->raw ? "the prompt is " : "the messages are ";
   return {ErrorCode::context_length,
           "This model's maximum context length is " + std::to_string(context) + " tokens, but " + what + tokens +
-              " tokens long. Please shorten " + (request.raw ? "it." : "them."),
-          request.raw ? "prompt" : "messages", 0};
+              " tokens long. Please shorten " + (request.input->raw ? "it." : "them."),
+          request.input->raw ? "prompt" : "messages", 0};
+}
+
+// Of the text that it holds.
+std::size_t bytes_of(const rag::Message& message) {
+  std::size_t bytes = message.text.size();
+  for (const rag::ToolCall& call : message.tool_calls) bytes += call.name.size() + call.arguments.size();
+  return bytes;
+}
+
+std::size_t bytes_of(const GenerateInput& input) {
+  const rag::Prompt& prompt = input.prompt;
+  std::size_t bytes = prompt.system.size() + prompt.question.size() + input.format.schema.size();
+  for (const rag::Message& message : prompt.messages) bytes += bytes_of(message);
+  for (const rag::Message& message : prompt.history) bytes += bytes_of(message);
+  for (const rag::Document& document : prompt.documents.in_order()) bytes += document.text.size();
+  for (const Tool& tool : input.tools.tools) bytes += tool.parameters.size() + tool.definition.size();
+  if (const auto& raw = input.raw) bytes += raw->text.size() + raw->tokens.size() * sizeof(TokenId);
+  return bytes;
 }
 
 }  // namespace
@@ -53,9 +72,9 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
 }
 
 Result<std::string> PromptReader::render(const GenerateRequest& request) const {
-  const rag::Prompt& prompt = request.prompt;
+  const rag::Prompt& prompt = request.input->prompt;
   std::span<const Tool> tools;
-  if (request.tools.in_play()) tools = request.tools.tools;
+  if (request.input->tools.in_play()) tools = request.input->tools.tools;
   if (chat_.knows_documents() && !prompt.documents_in_text)
     return chat_.render(prompt.messages, prompt.documents.in_order(), true, tools);
   return chat_.render(rag::messages_with_context(prompt), {}, true, tools);
@@ -87,20 +106,20 @@ std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, 
 }
 
 Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& request, std::string& text) const {
-  if (request.raw && !request.raw->tokens.empty()) {
+  if (request.input->raw && !request.input->raw->tokens.empty()) {
     Detokenizer spoken(tokenizer_);
-    for (const TokenId token : request.raw->tokens) {
+    for (const TokenId token : request.input->raw->tokens) {
       if (token < 0 || token >= tokenizer_.size())
         return bad_request("prompt",
                            "prompt names token " + std::to_string(token) + ", which the model does not have.");
-      if (request.raw->echo)
+      if (request.input->raw->echo)
         text += tokenizer_.is_control(token) ? std::string(tokenizer_.piece(token)) : spoken.push(token);
     }
     text += spoken.finish();
-    return request.raw->tokens;
+    return request.input->raw->tokens;
   }
-  if (request.raw) {
-    text = request.raw->text;
+  if (request.input->raw) {
+    text = request.input->raw->text;
   } else {
     auto rendered = render(request);
     if (!rendered) return rendered.error();
@@ -112,14 +131,14 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& reque
     return too_long(context_, request, "at least " + std::to_string(least));
   std::vector<TokenId> tokens = tokenizer_.encode(text, true);
   if (!tokens.empty()) return tokens;
-  if (request.raw && tokenizer_.bos() >= 0) return std::vector<TokenId>{tokenizer_.bos()};
-  return bad_request(request.raw ? "prompt" : "messages", "the prompt is empty.");
+  if (request.input->raw && tokenizer_.bos() >= 0) return std::vector<TokenId>{tokenizer_.bos()};
+  return bad_request(request.input->raw ? "prompt" : "messages", "the prompt is empty.");
 }
 
 Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) const {
   GenerateRequest& request = submission.request;
   if (auto checked = check(request); !checked) return checked.error();
-  auto constraint = constraints_.of(request.format, request.tools, chat_.tool_form());
+  auto constraint = constraints_.of(request.input->format, request.input->tools, chat_.tool_form());
   if (!constraint) return constraint.error();
   std::string text;
   auto tokens = tokenize(request, text);
@@ -134,12 +153,12 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
   sequence->cache_namespace = std::move(request.cache_namespace);
   sequence->record = request.prompt_cache;
-  sequence->documents = find_documents(text, sequence->tokens, request.prompt.documents);
-  if (request.raw && request.raw->echo) sequence->echo = std::move(text);
+  sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
+  if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   sequence->text =
       std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);
-  if (request.tools.in_play()) sequence->calls.emplace(request.tools, chat_.tool_form());
+  if (request.input->tools.in_play()) sequence->calls.emplace(request.input->tools, chat_.tool_form());
   if (*constraint) sequence->constraint = std::move(*constraint);
   sequence->submitted = submission.submitted;
   sequence->listener = std::move(submission.listener);
@@ -165,19 +184,27 @@ void Intake::stop() {
 }
 
 bool Intake::submit(Submission& submission) {
-  std::size_t bytes = 0;
-  for (const rag::Message& message : submission.request.prompt.messages) bytes += message.text.size();
-  for (const rag::Document& document : submission.request.prompt.documents.in_order()) bytes += document.text.size();
-  if (const auto& raw = submission.request.raw) bytes += raw->text.size() + raw->tokens.size() * sizeof(TokenId);
+  const std::size_t bytes = bytes_of(*submission.request.input);
   {
     const std::lock_guard lock(mutex_);
     if (stop_ || queue_.size() >= max_queued_) return false;
-    if (!queue_.empty() && queued_bytes_ + bytes > kMaxQueuedBytes) return false;
-    queued_bytes_ += bytes;
+    const bool shared = !queue_.empty() && queue_.back().submission.request.input == submission.request.input;
+    if (!queue_.empty() && !shared && queued_bytes() + bytes > kMaxQueuedBytes) return false;
     queue_.push_back({std::move(submission), bytes});
   }
   wake_.notify_one();
   return true;
+}
+
+// What choices share counts once.
+std::size_t Intake::queued_bytes() const {
+  std::size_t bytes = 0;
+  const GenerateInput* before = nullptr;
+  for (const Queued& queued : queue_) {
+    const GenerateInput* input = queued.submission.request.input.get();
+    if (input != std::exchange(before, input)) bytes += queued.bytes;
+  }
+  return bytes;
 }
 
 void Intake::cancel(Engine::RequestId id) {
@@ -185,9 +212,7 @@ void Intake::cancel(Engine::RequestId id) {
   if (reading_ == id) reading_cancelled_ = true;
   const auto found =
       std::find_if(queue_.begin(), queue_.end(), [id](const Queued& queued) { return queued.submission.id == id; });
-  if (found == queue_.end()) return;
-  queued_bytes_ -= found->bytes;
-  queue_.erase(found);
+  if (found != queue_.end()) queue_.erase(found);
 }
 
 // Whatever a prompt makes a library throw is that request's error, not the server's end.
@@ -208,7 +233,6 @@ void Intake::work() {
     if (queue_.empty()) return;
     Queued next = std::move(queue_.front());
     queue_.pop_front();
-    queued_bytes_ -= next.bytes;
     const auto listener = next.submission.listener;
     if (stop_) {
       refused_(listener, {ErrorCode::shutting_down, "The engine is shutting down.", "", 0});

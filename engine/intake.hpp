@@ -48,7 +48,7 @@ class PromptReader {
   std::size_t longest_token_ = 1;  // bytes
 };
 
-// A queue with one thread. Bounded in requests and in bytes of text.
+// A queue with one thread. Bounded in requests and in bytes of what they hold.
 class Intake {
  public:
   using Ready = std::function<void(std::unique_ptr<Sequence>)>;
@@ -72,6 +72,7 @@ class Intake {
   };
   void work();
   Result<std::unique_ptr<Sequence>> read(Submission submission) const;
+  std::size_t queued_bytes() const;
 
   const PromptReader& reader_;
   const std::size_t max_queued_;
@@ -80,7 +81,6 @@ class Intake {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Queued> queue_;
-  std::size_t queued_bytes_ = 0;
   Engine::RequestId reading_ = 0;  // 0: none
   bool reading_cancelled_ = false;
   bool stop_ = false;

@@ -43,10 +43,12 @@ constexpr const char* kSchema = R"({"type": "object", "properties": {"title": {"
 
 engine::GenerateSummary run(engine::Engine& engine, std::string system, std::string question, int generate,
                             engine::OutputFormat format = {}) {
-  engine::GenerateRequest request;
-  request.format = std::move(format);
-  request.prompt =
+  engine::GenerateInput input;
+  input.format = std::move(format);
+  input.prompt =
       rag::analyse({{rag::Role::system, std::move(system), ""}, {rag::Role::user, std::move(question), ""}}, {});
+  engine::GenerateRequest request;
+  request.input = std::make_shared<engine::GenerateInput>(std::move(input));
   request.max_tokens = generate;
   request.sampling.temperature = 0;
   const auto waiter = std::make_shared<Waiter>();

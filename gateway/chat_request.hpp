@@ -54,7 +54,8 @@ struct ChatRequest {
   std::string tools;
   std::string response_format;
   std::string extra;
-  bool text_only = true;  // every message is plain text
+  bool text_only = true;        // every message is plain text
+  std::size_t media_bytes = 0;  // of `body`: parts of messages that are no text
 
   // Fields that an engine here cannot honour: first name and the sentence for the caller.
   std::optional<std::pair<std::string, std::string>> not_for_engine;

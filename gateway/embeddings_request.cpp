@@ -19,7 +19,7 @@ class EmbeddingsReader : private FieldReader {
       if (field.value.is_null() && field.key != "input") continue;
       if (!this->field(field.key, field.value)) return error_;
     }
-    if (request_->inputs.empty()) fail("Missing required parameter: 'input'.", "input");
+    if (request_->inputs.empty()) missing("input");
     return error_;
   }
 

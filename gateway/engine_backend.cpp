@@ -55,6 +55,12 @@ class Choices {
     for (const auto id : ids) engine_->cancel(id);
   }
 
+  // Nothing more needs to be submitted.
+  bool over() {
+    const std::lock_guard lock(mutex_);
+    return cancelled_;
+  }
+
   // What follows runs on the engine's thread.
   void started() {
     if (!failed_) flight_->started();
@@ -189,6 +195,17 @@ engine::SamplingParams sampling_of(const ChatRequest& request) {
   return sampling;
 }
 
+// Of the request's `index`th prompt. Takes the call's.
+std::shared_ptr<const engine::GenerateInput> input_of(BackendCall& call, std::size_t index) {
+  const ChatRequest& request = *call.request;
+  auto input = std::make_shared<engine::GenerateInput>();
+  input->prompt = std::move(call.prompt);
+  if (!request.raw_prompts.empty()) input->raw = request.raw_prompts[index];
+  input->format = request.format;
+  input->tools = request.tool_use;
+  return input;
+}
+
 }  // namespace
 
 std::optional<ApiError> EngineBackend::check(const ChatRequest& request) const {
@@ -203,16 +220,13 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   const auto per_prompt = static_cast<std::size_t>(request.n);
   const auto choices = std::make_shared<Choices>(flight, name_, per_prompt, prompts * per_prompt, *engine_);
   engine::GenerateRequest generate;
-  generate.prompt = std::move(call.prompt);
-  generate.format = request.format;
-  generate.tools = request.tool_use;
   generate.max_tokens = request.max_tokens;
   generate.stop = request.stop;
   generate.sampling = sampling_of(request);
   generate.cache_namespace = call.tenant;
   generate.prompt_cache = request.prompt_cache;
-  for (std::size_t i = 0; i < prompts * per_prompt; ++i) {
-    if (!request.raw_prompts.empty()) generate.raw = request.raw_prompts[i / per_prompt];
+  for (std::size_t i = 0; i < prompts * per_prompt && !choices->over(); ++i) {
+    if (i % per_prompt == 0) generate.input = input_of(call, i / per_prompt);
     generate.sampling.seed = seed_of(request, i % per_prompt);
     choices->submitted(engine_->submit(generate, std::make_shared<Listener>(choices, i)));
   }

@@ -52,6 +52,10 @@ bool FieldReader::fail_type(std::string_view name, std::string_view expected, Js
   return fail(std::move(message), name);
 }
 
+bool FieldReader::missing(std::string_view name) {
+  return fail("Missing required parameter: '" + std::string(name) + "'.", name);
+}
+
 bool FieldReader::fail_range(std::string_view name, const std::string& range) {
   return fail("Invalid value for '" + std::string(name) + "': must be " + range + ".", name);
 }

@@ -24,6 +24,7 @@ class FieldReader {
 
   bool fail(std::string message, std::string_view param, std::string code = "");
   // "Invalid type for 'NAME': expected EXPECTED, but got a string instead."
+  bool missing(std::string_view name);
   bool fail_type(std::string_view name, std::string_view expected, Json value);
   // "Invalid value for 'NAME': must be RANGE."
   bool fail_range(std::string_view name, const std::string& range);

@@ -2,9 +2,14 @@
 
 #include "gateway/error_response.hpp"
 #include "gateway/field_reader.hpp"
+#include "gateway/openai_response.hpp"
 #include "gateway/sse_parser.hpp"
 #include "gateway/upstream_answer.hpp"
 #include "gateway/upstream_backend.hpp"
+#include "gateway/upstream_fault.hpp"
+
+#include <algorithm>
+#include <map>
 
 namespace kvasir::gateway {
 namespace {
@@ -25,47 +30,90 @@ struct Passage {
   simdjson::dom::parser parser{};
   std::size_t pieces = 0;
   bool begun = false;
-  bool ended = false;  // [DONE] came
-  bool gone = false;   // the client
+  bool ended = false;                      // whole, and [DONE] came
+  bool gone = false;                       // the client
+  std::map<std::int64_t, bool> choices{};  // of a stream, by index: has a finish reason
+  std::optional<ApiError> error{};
 
   std::chrono::microseconds elapsed() const {
     return std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - started);
   }
 
   // What an answer, or the event of a stream, says of itself.
-  void note(std::string_view json) {
-    Json root;
-    if (parser.parse(json.data(), json.size()).get(root) != SUCCESS) return;
+  void note(Json root) {
     if (const auto usage = read_usage(root)) {
       record->prompt_tokens = usage->prompt;
       record->cached_tokens = usage->cached;
       record->completion_tokens = usage->completion;
     }
-    std::string_view reason;
-    if (root["choices"].at(0)["finish_reason"].get(reason) == SUCCESS) record->stop_reason = reason;
+    simdjson::dom::array list;
+    if (root["choices"].get(list) != SUCCESS || list.size() == 0) return;
+    for (const Json choice : list) {
+      std::int64_t index = 0;
+      if (choice["index"].get(index) != SUCCESS) index = 0;
+      std::string_view reason;
+      const bool finished = choice["finish_reason"].get(reason) == SUCCESS && !reason.empty();
+      choices[index] = choices[index] || finished;
+      if (finished) record->stop_reason = reason;
+    }
+  }
+
+  bool whole() const {
+    return !choices.empty() && std::all_of(choices.begin(), choices.end(), [](auto& choice) { return choice.second; });
+  }
+
+  // Appends the event as the client gets it. False: the stream breaks here.
+  bool take(std::string data, std::string& out) {
+    if (data == "[DONE]") {
+      ended = whole();
+      if (!ended) error = bad_answer("a stream without a finish reason").error;
+      if (ended) out += kStreamEnd;
+      return ended;
+    }
+    Json root;
+    if (parser.parse(data).get(root) != SUCCESS || !root.is_object()) {
+      error = bad_answer("a chunk that is not JSON").error;
+      return false;
+    }
+    Json problem;
+    if (root["error"].get(problem) == SUCCESS && !problem.is_null()) {
+      error = refused_with(502, data, 0).error;
+      return false;
+    }
+    ++pieces;
+    note(root);
+    std::replace(data.begin(), data.end(), '\n', ' ');  // in JSON a line's end is a blank
+    out.append("data: ").append(with_cached_false(data)).append("\n\n");
+    return true;
   }
 
   Task<bool> pass(std::string_view bytes) {
+    std::string out;
+    bool more = true;
+    events.push(bytes);
+    while (more && !ended) {
+      auto data = events.next();
+      if (!data) break;
+      more = take(std::move(*data), out);
+    }
+    if (events.overflowed()) error = bad_answer("an event without end").error;
+    if (out.empty()) co_return !error;
     if (!std::exchange(begun, true)) {
       record->first_byte = elapsed();
       gone = !co_await exchange->begin_stream(std::move(headers), kEventStream);
     }
-    if (!gone) gone = !co_await exchange->write(std::string(bytes));
-    events.push(bytes);
-    while (const auto data = events.next()) {
-      ended = ended || *data == "[DONE]";
-      ++pieces;
-      note(*data);
-    }
-    co_return !gone && !events.overflowed();
+    if (!gone) gone = !co_await exchange->write(std::move(out));
+    co_return !gone && !ended && !error;
   }
 
   Task<void> send(std::string body) {
-    note(body);
+    Json root;
+    if (parser.parse(body).get(root) == SUCCESS) note(root);
     record->first_byte = elapsed();
     HttpResponse response;
     response.headers = std::move(headers);
-    response.body = std::move(body);
+    // What a cache could have answered says that it did not.
+    response.body = record->reason.empty() ? std::move(body) : with_cached_false(body);
     co_await respond(*exchange, *record, std::move(response));
   }
 
@@ -111,14 +159,15 @@ Task<void> forward(UpstreamBackend& upstream, ForwardCall call, Passage& passage
     passage.record->status = 499;
   } else if (!passage.begun && reply && !reply->streamed) {
     co_await passage.send(std::move(reply->body));
-  } else if (!passage.begun) {
-    const ApiError error = reply ? kBrokenOff : reply.error();
-    co_await refuse(exchange, *passage.record, error);
-  } else if (reply && passage.ended) {
+  } else if (passage.ended) {
     co_await passage.end();
   } else {
-    const ApiError error = reply ? kBrokenOff : reply.error();
-    co_await passage.break_off(error);
+    const ApiError error = passage.error ? *passage.error : reply ? kBrokenOff : reply.error();
+    if (passage.begun) {
+      co_await passage.break_off(error);
+    } else {
+      co_await refuse(exchange, *passage.record, error);
+    }
   }
 }
 

@@ -48,7 +48,7 @@ bool RequestReader::message(const std::string& place, Json value) {
   bool may_lack_content = role_name == "function";
   Json answered;
   if (role_name == "tool" && object["tool_call_id"].get(answered) != simdjson::SUCCESS) {
-    return fail("Missing required parameter: '" + place + ".tool_call_id'.", place + ".tool_call_id");
+    return missing(place + ".tool_call_id");
   }
   for (const auto field : object) {
     if (field.value.is_null() || field.key == "role") continue;
@@ -96,12 +96,13 @@ bool RequestReader::content(const std::string& place, Json value, rag::Message& 
     }
     if (type != "text") {
       request_->text_only = false;
+      request_->media_bytes += simdjson::minify(part).size();
       refuse_for_engine(where, "models served in this process read text parts only");
       continue;
     }
     Json words;
     if (part["text"].get(words) != simdjson::SUCCESS) {
-      return fail("Missing required parameter: '" + where + ".text'.", where + ".text");
+      return missing(where + ".text");
     }
     std::string one;
     if (!text(where + ".text", words, one)) return false;
@@ -129,7 +130,7 @@ bool RequestReader::documents(std::string_view name, Json value) {
       if (!text(place + "." + key, field, *target)) return false;
     }
     if (document.text.empty()) {
-      return fail("Missing required parameter: '" + place + ".text'.", place + ".text");
+      return missing(place + ".text");
     }
     request_->documents.push_back(std::move(document));
   }

@@ -19,12 +19,12 @@ RequestReader::Handler RequestReader::completion_handler(std::string_view name) 
       {"suffix", &R::suffix},          {"best_of", &R::best_of},
       {"logprobs", &R::logprob_count}, {"max_tokens", &R::completion_tokens},
   };
-  // Those of a chat that mean nothing here.
+  // Those of a chat, which a legacy completion does not have.
   static const std::unordered_set<std::string_view> of_chats{
       "messages",  "documents",     "tools",        "tool_choice",           "parallel_tool_calls",
       "functions", "function_call", "top_logprobs", "max_completion_tokens", "response_format"};
   if (const auto found = handlers.find(name); found != handlers.end()) return found->second;
-  return of_chats.contains(name) ? &R::unknown : chat_handler(name);
+  return of_chats.contains(name) ? &R::engine_cannot : chat_handler(name);
 }
 
 bool RequestReader::prompt(std::string_view name, Json value) {
@@ -95,7 +95,7 @@ bool RequestReader::completion_tokens(std::string_view name, Json value) {
 }
 
 bool RequestReader::finish_completion() {
-  if (request_->raw_prompts.empty()) return fail("Missing required parameter: 'prompt'.", "prompt");
+  if (request_->raw_prompts.empty()) return missing("prompt");
   if (!has_max_tokens_) request_->max_tokens = kDefaultMaxTokens;
   for (engine::RawPrompt& prompt : request_->raw_prompts) prompt.echo = echo_;
   if (request_->best_of != 0 && request_->best_of < request_->n) return fail_range("best_of", "at least 'n'");

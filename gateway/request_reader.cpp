@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <nlohmann/json.hpp>
 
@@ -79,24 +80,57 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"cached_prompt_id", &R::engine_cannot},
       {"cache_checksum", &R::engine_cannot},
       {"modalities", &R::modalities},
-      {"moderation", &R::engine_cannot},
-      {"audio", &R::engine_cannot},
-      {"web_search_options", &R::engine_cannot},
-      {"min_p", &R::engine_cannot},
-      {"typical_p", &R::engine_cannot},
-      {"min_tokens", &R::engine_cannot},
-      {"repetition_penalty", &R::engine_cannot},
-      {"ignore_eos", &R::engine_cannot},
-      {"grammar", &R::engine_cannot},
-      {"guided_json", &R::engine_cannot},
-      {"guided_regex", &R::engine_cannot},
-      {"guided_choice", &R::engine_cannot},
-      {"guided_grammar", &R::engine_cannot},
-      {"chat_template", &R::engine_cannot},
-      {"chat_template_kwargs", &R::engine_cannot},
   };
-  const auto found = handlers.find(name);
-  return found == handlers.end() ? &R::unknown : found->second;
+  // What OpenAI and other servers know, and what would change an answer.
+  static const std::unordered_set<std::string_view> beyond_the_engine{
+      "moderation",
+      "audio",
+      "web_search_options",
+      "min_p",
+      "top_a",
+      "tfs_z",
+      "typical_p",
+      "epsilon_cutoff",
+      "eta_cutoff",
+      "dynatemp_range",
+      "mirostat",
+      "xtc_probability",
+      "dry_multiplier",
+      "min_tokens",
+      "repetition_penalty",
+      "repeat_penalty",
+      "length_penalty",
+      "use_beam_search",
+      "best_of",
+      "echo",
+      "ignore_eos",
+      "bad_words",
+      "allowed_token_ids",
+      "stop_token_ids",
+      "include_stop_str_in_output",
+      "skip_special_tokens",
+      "prompt_logprobs",
+      "truncate_prompt_tokens",
+      "logits_processors",
+      "grammar",
+      "structured_outputs",
+      "guided_json",
+      "guided_regex",
+      "guided_choice",
+      "guided_grammar",
+      "json_schema",
+      "add_generation_prompt",
+      "continue_final_message",
+      "chat_template",
+      "chat_template_kwargs",
+      "thinking",
+      "enable_thinking",
+      "thinking_budget",
+      "reasoning",
+      "lora",
+  };
+  if (const auto found = handlers.find(name); found != handlers.end()) return found->second;
+  return beyond_the_engine.contains(name) ? &R::engine_cannot : &R::unknown;
 }
 
 std::optional<ApiError> RequestReader::read(simdjson::dom::object object) {
@@ -112,7 +146,7 @@ std::optional<ApiError> RequestReader::read(simdjson::dom::object object) {
 
 bool RequestReader::finish() {
   if (kind_ == Kind::completion && !finish_completion()) return false;
-  if (kind_ == Kind::chat && !has_messages_) return fail("Missing required parameter: 'messages'.", "messages");
+  if (kind_ == Kind::chat && !has_messages_) return missing("messages");
   if (has_stream_options_ && !request_->stream) {
     return fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options");
   }
@@ -255,7 +289,7 @@ bool RequestReader::response_format(std::string_view name, Json value) {
   if (!value.is_object()) return fail_type(name, "an object", value);
   std::string_view type;
   if (value["type"].get(type) != simdjson::SUCCESS) {
-    return fail("Missing required parameter: 'response_format.type'.", "response_format.type");
+    return missing("response_format.type");
   }
   if (type != "text" && type != "json_object" && type != "json_schema") {
     return fail_range("response_format.type", "'text', 'json_object' or 'json_schema'");
@@ -270,13 +304,13 @@ bool RequestReader::json_schema(Json format) {
   constexpr std::string_view kName = "response_format.json_schema";
   Json described;
   if (format["json_schema"].get(described) != simdjson::SUCCESS) {
-    return fail("Missing required parameter: 'response_format.json_schema'.", kName);
+    return missing(kName);
   }
   if (!described.is_object()) return fail_type(kName, "an object", described);
   const std::string name_of_name = std::string(kName) + ".name";
   Json field;
   if (described["name"].get(field) != simdjson::SUCCESS) {
-    return fail("Missing required parameter: '" + name_of_name + "'.", name_of_name);
+    return missing(name_of_name);
   }
   std::string word;
   if (!text(name_of_name, field, word)) return false;

@@ -27,7 +27,7 @@ bool usable_name(std::string_view name) {
 bool RequestReader::required(std::string_view place, Json object, std::string_view key, Json& field) {
   if (object[key].get(field) == SUCCESS) return true;
   const std::string name = std::string(place) + "." + std::string(key);
-  return fail("Missing required parameter: '" + name + "'.", name);
+  return missing(name);
 }
 
 // Of both, an empty list is as good as none.

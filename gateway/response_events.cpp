@@ -10,15 +10,30 @@ namespace {
 
 using json = nlohmann::json;
 
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 json logprobs_json(const std::string& items) {
   return json::parse("[" + items + "]", nullptr, false);
 }
 
 }  // namespace
+
+std::string text_of(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string replay_events(const json& response) {
+  std::string out;
+  ResponseEvents events;
+  json begun = response;
+  for (const char* later : {"usage", "error", "incomplete_details"}) begun[later] = nullptr;
+  for (const char* later : {"completed_at", "cached", "kvasir"}) begun.erase(later);
+  begun["output"] = json::array();
+  begun["status"] = "in_progress";
+  events.lifecycle(out, "response.created", begun);
+  events.lifecycle(out, "response.in_progress", begun);
+  events.replay(out, response.at("output"));
+  events.lifecycle(out, "response." + response.at("status").get<std::string>(), response);
+  return out;
+}
 
 void ResponseEvents::begin_event(std::string& out, std::string_view type) {
   out.append("event: ").append(type).append("\ndata: {\"type\":\"").append(type).append("\",\"sequence_number\":");
@@ -41,6 +56,7 @@ std::size_t ResponseEvents::index_of(const Item& item) const {
 }
 
 ResponseEvents::Item& ResponseEvents::open(std::string& out, Item item) {
+  close_open_ones(out, "completed");
   items_.push_back(std::move(item));
   event(out, "response.output_item.added", {{"output_index", items_.size() - 1}, {"item", item_json(items_.back())}});
   return items_.back();
@@ -53,10 +69,15 @@ void ResponseEvents::piece(std::string& out, const ChatPiece& piece) {
 }
 
 void ResponseEvents::text(std::string& out, std::string_view delta, std::string_view logprobs, bool refusal) {
-  const auto found =
-      std::find_if(items_.begin(), items_.end(), [](const Item& item) { return item.kind == Kind::message; });
+  const bool open_message =
+      !items_.empty() && items_.back().kind == Kind::message && items_.back().status == "in_progress";
   Item& item =
-      found != items_.end() ? *found : open(out, {Kind::message, random_id("msg_"), "in_progress", {}, 0, "", "", ""});
+      open_message ? items_.back() : open(out, {Kind::message, random_id("msg_"), "in_progress", {}, 0, "", "", ""});
+  add_text(out, item, delta, logprobs, refusal);
+}
+
+void ResponseEvents::add_text(std::string& out, Item& item, std::string_view delta, std::string_view logprobs,
+                              bool refusal) {
   const std::size_t index = index_of(item);
   if (item.parts.empty() || item.parts.back().refusal != refusal) {
     item.parts.push_back({refusal, "", ""});
@@ -93,10 +114,14 @@ void ResponseEvents::call(std::string& out, const ToolCallPiece& piece) {
                                                   piece.id.empty() ? random_id("call_") : piece.id,
                                                   piece.name,
                                                   ""});
-  if (piece.arguments.empty()) return;
-  item.arguments += piece.arguments;
+  item.status = "in_progress";  // a server may write two calls at once: this one is not over yet
+  if (!piece.arguments.empty()) add_arguments(out, item, piece.arguments);
+}
+
+void ResponseEvents::add_arguments(std::string& out, Item& item, const std::string& delta) {
+  item.arguments += delta;
   event(out, "response.function_call_arguments.delta",
-        {{"item_id", item.id}, {"output_index", index_of(item)}, {"delta", piece.arguments}});
+        {{"item_id", item.id}, {"output_index", index_of(item)}, {"delta", delta}});
 }
 
 void ResponseEvents::close_message(std::string& out, const Item& item, std::size_t index) {
@@ -112,11 +137,11 @@ void ResponseEvents::close_message(std::string& out, const Item& item, std::size
   }
 }
 
-void ResponseEvents::close(std::string& out, std::string_view status) {
-  if (items_.empty()) text(out, "", "", false);
+void ResponseEvents::close_open_ones(std::string& out, std::string_view last_status) {
   for (std::size_t i = 0; i < items_.size(); ++i) {
     Item& item = items_[i];
-    item.status = i + 1 == items_.size() ? status : "completed";
+    if (item.status != "in_progress") continue;
+    item.status = i + 1 == items_.size() ? last_status : "completed";
     if (item.kind == Kind::message) {
       close_message(out, item, i);
     } else {
@@ -124,6 +149,33 @@ void ResponseEvents::close(std::string& out, std::string_view status) {
             {{"item_id", item.id}, {"output_index", i}, {"name", item.name}, {"arguments", item.arguments}});
     }
     event(out, "response.output_item.done", {{"output_index", i}, {"item", item_json(item)}});
+  }
+}
+
+void ResponseEvents::close(std::string& out, std::string_view status) {
+  if (items_.empty()) text(out, "", "", false);
+  close_open_ones(out, status);
+}
+
+void ResponseEvents::replay(std::string& out, const json& items) {
+  for (const json& known : items) {
+    const bool call = known.at("type") == "function_call";
+    Item& item = open(out, {call ? Kind::call : Kind::message,
+                            known.at("id").get<std::string>(),
+                            "in_progress",
+                            {},
+                            0,
+                            known.value("call_id", ""),
+                            known.value("name", ""),
+                            ""});
+    if (call) add_arguments(out, item, known.at("arguments").get<std::string>());
+    for (const json& part : known.value("content", json::array())) {
+      const bool refusal = part.at("type") == "refusal";
+      const std::string logprobs = refusal ? "[]" : text_of(part.at("logprobs"));
+      add_text(out, item, part.at(refusal ? "refusal" : "text").get_ref<const std::string&>(),
+               std::string_view(logprobs).substr(1, logprobs.size() - 2), refusal);
+    }
+    close_open_ones(out, known.at("status") == "incomplete" ? "incomplete" : "completed");
   }
 }
 

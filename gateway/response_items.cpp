@@ -51,7 +51,9 @@ class ItemReader : private FieldReader {
     if (type == "function_call") return function_call(place, value);
     if (type == "function_call_output") return function_call_output(place, value);
     if (type == "reasoning") {
-      items_->push_back(json_of(value));
+      json item = json_of(value);
+      complete(item, "rs_");
+      items_->push_back(std::move(item));
       return true;
     }
     return fail("Invalid value for '" + place + ".type': items of type '" + type +
@@ -141,8 +143,6 @@ class ItemReader : private FieldReader {
     items_->push_back(std::move(item));
     return true;
   }
-
-  bool missing(const std::string& name) { return fail("Missing required parameter: '" + name + "'.", name); }
 
   bool required_text(const std::string& place, Json object, std::string_view key, std::string& target) {
     const std::string name = place + "." + std::string(key);

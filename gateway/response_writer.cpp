@@ -15,10 +15,6 @@ std::int64_t now_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 // Why the answer is not whole, in the words of responses; null: it is.
 json incomplete_reason(const cache::Answer& answer) {
   const std::string reason = answer.choices.empty() ? "" : answer.choices[0].finish_reason;

@@ -70,6 +70,27 @@ Result<std::string> list_items(const std::string& input, std::string_view query)
   return page.dump();
 }
 
+// The events behind number `after`, all of them without it.
+Result<std::string> events_after(const std::string& body, std::string_view query) {
+  std::string events = replay_events(json::parse(body));
+  if (!query_value(query, "starting_after")) return events;
+  const auto after = query_number(query, "starting_after", 0);
+  if (!after) return ApiError::invalid("Invalid value for 'starting_after': must be a number.", "starting_after");
+  constexpr std::string_view kEnd = "\n\n";
+  std::size_t begin = 0;
+  for (std::size_t event = 0; event <= *after && begin < events.size(); ++event) {
+    begin = events.find(kEnd, begin) + kEnd.size();
+  }
+  return events.substr(begin);
+}
+
+// Whether a query asks for the events of a response; nothing if it does not say it clearly.
+std::optional<bool> asks_for_events(std::string_view query) {
+  const std::string stream = query_value(query, "stream").value_or("false");
+  if (stream != "true" && stream != "false") return std::nullopt;
+  return stream == "true";
+}
+
 }  // namespace
 
 Task<void> ResponsesEndpoint::handle(HttpExchange& exchange, Caller& caller, RequestRecord& record) {
@@ -79,17 +100,17 @@ Task<void> ResponsesEndpoint::handle(HttpExchange& exchange, Caller& caller, Req
     co_return;
   }
   const std::string path = request.path.substr(kPrefix.size());
+  HttpResponse response;
   Result<std::string> body = ApiError::internal();
   if (request.method == "DELETE") {
     body = co_await remove(caller.tenant(), path);
   } else {
-    body = co_await read(request, caller.tenant(), path);
+    body = co_await read(request, caller.tenant(), path, response.content_type);
   }
   if (!body) {
     co_await refuse(exchange, record, body.error());
     co_return;
   }
-  HttpResponse response;
   response.body = std::move(*body);
   co_await respond(exchange, record, std::move(response));
 }
@@ -122,13 +143,17 @@ Task<void> ResponsesEndpoint::create(HttpExchange& exchange, Caller& caller, Req
 }
 
 Task<Result<std::string>> ResponsesEndpoint::read(const HttpRequest& request, const std::string& tenant,
-                                                  std::string_view path) {
+                                                  std::string_view path, std::string_view& content_type) {
   const bool items = path.ends_with(kInputItems);
   const std::string id(path.substr(0, path.size() - (items ? kInputItems.size() : 0)));
   auto found = co_await store_->get(tenant, id);
   if (!found) co_return not_found(id);
   if (items) co_return list_items(found->input, request.query);
-  co_return std::move(found->body);
+  const auto events = asks_for_events(request.query);
+  if (!events) co_return ApiError::invalid("Invalid value for 'stream': must be 'true' or 'false'.", "stream");
+  if (!*events) co_return std::move(found->body);
+  content_type = kEventStream;
+  co_return events_after(found->body, request.query);
 }
 
 Task<Result<std::string>> ResponsesEndpoint::remove(const std::string& tenant, const std::string& id) {

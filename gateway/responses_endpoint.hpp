@@ -20,7 +20,9 @@ class ResponsesEndpoint {
 
  private:
   Task<void> create(HttpExchange& exchange, Caller& caller, RequestRecord& record);
-  Task<Result<std::string>> read(const HttpRequest& request, const std::string& tenant, std::string_view path);
+  // Sets `content_type` if it is not JSON.
+  Task<Result<std::string>> read(const HttpRequest& request, const std::string& tenant, std::string_view path,
+                                 std::string_view& content_type);
   Task<Result<std::string>> remove(const std::string& tenant, const std::string& id);
 
   ChatEndpoint* chat_;

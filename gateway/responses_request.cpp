@@ -101,7 +101,7 @@ class ResponsesReader : private FieldReader {
   }
 
   bool finish() {
-    if (request_->input.is_null()) return fail("Missing required parameter: 'input'.", "input");
+    if (request_->input.is_null()) return missing("input");
     if (has_stream_options_ && !request_->chat.value("stream", false)) {
       return fail("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options");
     }
@@ -279,7 +279,7 @@ class ResponsesReader : private FieldReader {
     std::string type;
     if (!value.is_object()) return fail_type("text.format", "an object", value);
     if (value["type"].get(named) != simdjson::SUCCESS) {
-      return fail("Missing required parameter: 'text.format.type'.", "text.format.type");
+      return missing("text.format.type");
     }
     if (!text("text.format.type", named, type)) return false;
     request_->shown["text"]["format"] = json_of(value);
@@ -296,7 +296,7 @@ class ResponsesReader : private FieldReader {
       Json part;
       if (format[key].get(part) != simdjson::SUCCESS || part.is_null()) {
         if (key != "name" && key != "schema") continue;
-        return fail("Missing required parameter: '" + place + "'.", place);
+        return missing(place);
       }
       described.append(described.empty() ? "\"" : ",\"").append(key).append("\":").append(simdjson::minify(part));
     }
@@ -317,7 +317,7 @@ class ResponsesReader : private FieldReader {
                     place + ".type");
       }
       if (!given.value("name", json()).is_string()) {
-        return fail("Missing required parameter: '" + place + ".name'.", place + ".name");
+        return missing(place + ".name");
       }
       json function = json::object();
       for (const char* key : {"name", "description", "parameters", "strict"}) {
@@ -340,7 +340,7 @@ class ResponsesReader : private FieldReader {
     const bool function = given.is_object() && given.value("type", json()) == "function";
     if (!function) return fail_range(name, "'none', 'auto', 'required' or a function's name");
     if (!given.value("name", json()).is_string()) {
-      return fail("Missing required parameter: 'tool_choice.name'.", "tool_choice.name");
+      return missing("tool_choice.name");
     }
     request_->chat["tool_choice"] = {{"type", "function"}, {"function", {{"name", given.at("name")}}}};
     return true;
@@ -386,14 +386,19 @@ void rename_to_response(ApiError& error) {
       {"reasoning_effort", "reasoning.effort"},
       {"verbosity", "text.verbosity"},
       {"context_window_strategy", "truncation"}};
+  const std::string quoted = "'" + error.param + "'";
+  // A tool is flat here, in a chat its function is an object of its own.
+  constexpr std::string_view kFunction = "].function";
+  if (const auto at = error.param.find(kFunction); error.param.starts_with("tools[") && at != std::string::npos) {
+    error.param.erase(at + 1, kFunction.size() - 1);
+  }
   for (const auto& [chat, response] : kNames) {
     if (!error.param.starts_with(chat)) continue;
-    const std::string quoted = "'" + error.param + "'";
     error.param = response;
-    if (const auto at = error.message.find(quoted); at != std::string::npos) {
-      error.message.replace(at, quoted.size(), "'" + error.param + "'");
-    }
-    return;
+    break;
+  }
+  if (const auto at = error.message.find(quoted); at != std::string::npos) {
+    error.message.replace(at, quoted.size(), "'" + error.param + "'");
   }
 }
 

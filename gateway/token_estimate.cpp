@@ -17,8 +17,8 @@ int estimated_tokens(std::size_t bytes) {
 }
 
 int estimated_prompt_tokens(const ChatRequest& request) {
-  const int tokens = estimated_tokens(request.body.size());
-  return request.text_only ? tokens : std::min(tokens, kMostBesidesText);
+  const std::size_t text = request.body.size() - std::min(request.body.size(), request.media_bytes);
+  return estimated_tokens(text) + std::min(estimated_tokens(request.media_bytes), kMostBesidesText);
 }
 
 TokenUsage most_tokens(const ChatRequest& request) {

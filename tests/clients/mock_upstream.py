@@ -85,8 +85,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not stream:
             usage = {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
             return self.reply(200, json.dumps({**completion(f" and {prompt}", "stop"), "usage": usage}).encode())
-        events = [completion(" and"), completion(f" {prompt}"), completion("", "stop")]
-        self.send_events([json.dumps(event) for event in events])
+        events = [json.dumps(event) for event in (completion(" and"), completion(f" {prompt}"), completion("", "stop"))]
+        if prompt.startswith("unfinished"):
+            events = events[:-1]
+        elif prompt.startswith("garbled"):
+            events[1] = "{"
+        elif prompt.startswith("mid-stream error"):
+            events[1] = json.dumps({"error": {"message": "mock gives up", "type": "mock_error", "param": None, "code": None}})
+        self.send_events(events)
 
     def call_tools(self, names, stream):
         calls = [{"index": i, "id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": '{"city":"Hue"}'}}

@@ -1,5 +1,7 @@
 """Legacy completions: the model in process continues a text, an upstream's answer passes."""
 
+import json
+
 import httpx
 import openai
 import pytest
@@ -109,6 +111,11 @@ def test_the_same_prompt_is_answered_from_the_exact_tier_only(client):
     ({"stop": ["a"] * 5}, "stop"),
     ({"stream_options": {"include_usage": True}}, "stream_options"),
     ({"prompt": ["a"] * 65, "n": 2}, "prompt"),
+    ({"messages": [{"role": "user", "content": "Hi"}]}, "messages"),
+    ({"tools": []}, "tools"),
+    ({"max_completion_tokens": 5}, "max_completion_tokens"),
+    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"stop_token_ids": [1]}, "stop_token_ids"),
 ])
 def test_what_does_not_fit_is_refused_by_name(gateway, fields, param):
     response = gateway.post({"model": "smollm2", "prompt": "Hi", "max_tokens": 1, **fields}, path="/v1/completions")
@@ -133,8 +140,24 @@ def test_an_upstream_s_answer_passes_as_it_came(gateway, complete, upstream):
     assert raw.json()["id"] == "cmpl-mock" and raw.json()["choices"][0]["text"] == " and tides"
     assert raw.headers["x-kvasir-cache"] == "bypass" and raw.headers["x-request-id"]
     assert upstream.requests[-1]["body"] == {"model": "mock", "prompt": "tides", "suffix": "x", "theirs": 1}
-    stream = complete("moon", model="mock", stream=True)
-    assert "".join(chunk.choices[0].text for chunk in stream) == " and moon"
+    assert raw.json()["cached"] is False
+    chunks = list(complete("moon", model="mock", stream=True))
+    assert "".join(chunk.choices[0].text for chunk in chunks) == " and moon"
+    assert all(chunk.model_extra["cached"] is False for chunk in chunks)
+
+
+@pytest.mark.parametrize("prompt, message", [
+    ("unfinished", "without a finish reason"), ("garbled", "not JSON"), ("mid-stream error", "mock gives up")])
+def test_a_stream_of_an_upstream_that_is_not_whole_breaks(gateway, prompt, message):
+    body = {"model": "mock", "prompt": prompt, "stream": True}
+    text = ""
+    with pytest.raises(httpx.HTTPError), httpx.stream("POST", gateway.url + "/v1/completions", json=body, timeout=30) as response:
+        assert response.status_code == 200
+        for piece in response.iter_text():
+            text += piece
+    assert " and" in text and "[DONE]" not in text
+    error = json.loads(text.strip().splitlines()[-1].removeprefix("data: "))["error"]
+    assert set(error) == {"message", "type", "param", "code"} and message in error["message"]
 
 
 def test_an_upstream_s_error_passes(complete):

@@ -107,6 +107,43 @@ def test_a_stream_that_was_cut_ends_incomplete(gateway):
     assert events[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
+def test_an_item_ends_before_the_next_one_begins(gateway):
+    tools = [WEATHER, {**WEATHER, "name": "other"}]
+    events, _ = events_of(gateway, {"model": "mock", "input": f"call {WEATHER['name']} and other", "tools": tools})
+    steps = [(event["type"].rsplit(".", 1)[-1], event["output_index"]) for event in events if ".output_item." in event["type"]]
+    assert steps == [("added", 0), ("done", 0), ("added", 1), ("done", 1)]
+    assert [item["status"] for item in events[-1]["response"]["output"]] == ["completed"] * 2
+
+
+@pytest.mark.parametrize("question", ["Name a fruit.", "call f and g"])
+def test_a_kept_response_is_streamed_again(gateway, client, question):
+    tools = [{**WEATHER, "name": name} for name in ("f", "g")]
+    first, _ = events_of(gateway, {"model": "mock", "input": question, "tools": tools})
+    whole = first[-1]["response"]
+    again = list(client.responses.retrieve(whole["id"], stream=True))
+    assert [event.sequence_number for event in again] == list(range(len(again)))
+    assert again[-1].response.to_dict() == client.responses.retrieve(whole["id"]).to_dict()
+    kinds = [event["type"] for event in first]
+    assert sorted(set(kinds)) == sorted({event.type for event in again})
+    assert [kind for kind in kinds if not kind.endswith("delta")] == [event.type for event in again if not event.type.endswith("delta")]
+    rest = list(client.responses.retrieve(whole["id"], stream=True, starting_after=3))
+    assert [event.sequence_number for event in rest] == [event.sequence_number for event in again[4:]]
+
+
+@pytest.mark.parametrize("query, param", [("stream=perhaps", "stream"), ("stream=true&starting_after=x", "starting_after")])
+def test_a_query_that_does_not_fit_is_refused_by_name(gateway, client, query, param):
+    response = client.responses.create(model="mock", input="Hi")
+    refused = httpx.get(f"{gateway.url}/v1/responses/{response.id}?{query}", timeout=30)
+    assert refused.status_code == 400 and refused.json()["error"]["param"] == param
+
+
+def test_reasoning_without_an_id_is_listed_with_one(client):
+    response = client.responses.create(model="mock", input=[
+        {"type": "reasoning", "summary": []}, {"role": "user", "content": "Hi"}])
+    items = client.responses.input_items.list(response.id, order="asc").data
+    assert items[0].type == "reasoning" and items[0].id.startswith("rs_")
+
+
 def test_the_sdk_s_stream_helper_understands_it(client):
     with client.responses.stream(model="smollm2", input="What is the capital of France?", temperature=0) as stream:
         text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
@@ -305,6 +342,8 @@ def test_the_oldest_go_when_there_are_too_many_bytes(tmp_path, upstream):
     ({"text": {"verbosity": "loud"}}, "text.verbosity"),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
     ({"tools": [{"type": "function"}]}, "tools[0].name"),
+    ({"tools": [{"type": "function", "name": "no spaces"}]}, "tools[0].name"),
+    ({"tools": [{"type": "function", "name": "f", "parameters": 1}]}, "tools[0].parameters"),
     ({"tool_choice": "maybe"}, "tool_choice"),
     ({"tool_choice": "required"}, "tool_choice"),
     ({"store": "yes"}, "store"),

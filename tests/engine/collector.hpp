@@ -51,6 +51,14 @@ class Collector final : public GenerateListener {
   std::promise<void> started_;
 };
 
+// The input of a chat.
+inline std::shared_ptr<const GenerateInput> input_of(std::vector<rag::Message> messages,
+                                                     std::vector<rag::Document> documents = {}) {
+  GenerateInput input;
+  input.prompt = rag::analyse(std::move(messages), std::move(documents));
+  return std::make_shared<GenerateInput>(std::move(input));
+}
+
 inline Answer run(Engine& engine, GenerateRequest request) {
   const auto collector = std::make_shared<Collector>();
   engine.submit(std::move(request), collector);

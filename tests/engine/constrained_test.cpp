@@ -32,11 +32,13 @@ class ConstrainedEngine : public testing::Test {
     return std::move(*engine);
   }
   static GenerateRequest ask(const std::string& question, OutputFormat format, std::uint64_t seed = 1) {
+    GenerateInput input;
+    input.prompt = rag::analyse({{rag::Role::user, question, ""}}, {});
+    input.format = std::move(format);
     GenerateRequest request;
-    request.prompt = rag::analyse({{rag::Role::user, question, ""}}, {});
+    request.input = std::make_shared<GenerateInput>(std::move(input));
     request.max_tokens = 400;
     request.sampling.seed = seed;
-    request.format = std::move(format);
     return request;
   }
   static OutputFormat schema(std::string text = kSchema) { return {OutputFormat::Kind::json_schema, std::move(text)}; }
@@ -115,7 +117,7 @@ TEST_F(ConstrainedEngine, ShowsTheLogprobsOfTheWholeVocabulary) {
   free.sampling.temperature = 0;
   free.sampling.top_logprobs = 5;
   GenerateRequest bound = free;
-  bound.format = schema();
+  bound.input = ask("anything", schema()).input;
   const Answer free_answer = run(*engine, free);
   const Answer bound_answer = run(*engine, bound);
   EXPECT_EQ(bound_answer.text, "{");

@@ -11,11 +11,19 @@ namespace {
 
 GenerateRequest ask(const std::string& system, const std::string& question, int max_tokens = 24) {
   GenerateRequest request;
-  request.prompt = rag::analyse({{rag::Role::system, system, ""}, {rag::Role::user, question, ""}}, {});
+  request.input = input_of({{rag::Role::system, system, ""}, {rag::Role::user, question, ""}});
   request.max_tokens = max_tokens;
   request.sampling.temperature = 0;
   request.sampling.top_logprobs = 3;
   request.sampling.logit_bias = {{258, -100.0F}};  // never end early
+  return request;
+}
+
+GenerateRequest raw_prompt(RawPrompt raw) {
+  GenerateInput input;
+  input.raw = std::move(raw);
+  GenerateRequest request = ask("", "", 4);
+  request.input = std::make_shared<GenerateInput>(std::move(input));
   return request;
 }
 
@@ -258,7 +266,7 @@ TEST_F(EngineTest, InvalidatesTheSameTextUnderEachIdItWasSentWith) {
   const auto engine = load(settings());
   const auto with_document = [](const char* id) {
     GenerateRequest request;
-    request.prompt = rag::analyse({{rag::Role::user, "What is it?", ""}}, {{id, words(60, 2), "", "", ""}});
+    request.input = input_of({{rag::Role::user, "What is it?", ""}}, {{id, words(60, 2), "", "", ""}});
     request.max_tokens = 2;
     return request;
   };
@@ -291,8 +299,8 @@ TEST_F(EngineTest, KeepsTenantsPrefixesApart) {
 TEST_F(EngineTest, ForgetsTheBlocksOfAnInvalidatedDocument) {
   const auto engine = load(settings());
   GenerateRequest request;
-  request.prompt = rag::analyse({{rag::Role::system, words(30, 1), ""}, {rag::Role::user, "What is it?", ""}},
-                                {{"doc-1", words(60, 2), "", "", ""}});
+  request.input = input_of({{rag::Role::system, words(30, 1), ""}, {rag::Role::user, "What is it?", ""}},
+                           {{"doc-1", words(60, 2), "", "", ""}});
   request.max_tokens = 4;
   const Answer first = run(*engine, request);
   EXPECT_GT(run(*engine, request).summary.reused_tokens, first.summary.prompt_tokens - 20);
@@ -339,28 +347,22 @@ TEST(EngineLoad, SaysInOneSentenceWhatIsWrongWithAFile) {
 
 TEST_F(EngineTest, ContinuesARawPromptWithoutATemplate) {
   const auto engine = load(settings());
-  GenerateRequest request = ask("", "", 4);
-  request.raw = RawPrompt{"word1 word2", {}, false};
-  const Answer plain = run(*engine, request);
+  const Answer plain = run(*engine, raw_prompt({"word1 word2", {}, false}));
   ASSERT_FALSE(plain.error);
-  request.raw->echo = true;
-  EXPECT_EQ(run(*engine, request).text, "word1 word2" + plain.text);
+  EXPECT_EQ(run(*engine, raw_prompt({"word1 word2", {}, true})).text, "word1 word2" + plain.text);
   EXPECT_LT(plain.summary.prompt_tokens, run(*engine, ask("", "word1 word2", 4)).summary.prompt_tokens);
 }
 
 TEST_F(EngineTest, TakesARawPromptAsTokensAndRefusesThoseItDoesNotHave) {
   const auto engine = load(settings());
-  GenerateRequest request = ask("", "", 4);
-  request.raw = RawPrompt{"", {5, 6, 7}, false};
-  const Answer told = run(*engine, request);
+  const Answer told = run(*engine, raw_prompt({"", {5, 6, 7}, false}));
   ASSERT_FALSE(told.error);
   EXPECT_EQ(told.summary.prompt_tokens, 3);
-  request.raw->tokens = {5, 1 << 30};
-  const Answer unknown = run(*engine, request);
+  const Answer unknown = run(*engine, raw_prompt({"", {5, 1 << 30}, false}));
   ASSERT_TRUE(unknown.error);
   EXPECT_EQ(unknown.error->param, "prompt");
-  request.raw->tokens.assign(static_cast<std::size_t>(engine->context_length()), 5);
-  const Answer too_long = run(*engine, request);
+  const std::vector<std::int32_t> many(static_cast<std::size_t>(engine->context_length()), 5);
+  const Answer too_long = run(*engine, raw_prompt({"", many, false}));
   ASSERT_TRUE(too_long.error);
   EXPECT_EQ(too_long.error->code, ErrorCode::context_length);
   EXPECT_EQ(too_long.error->param, "prompt");

@@ -20,7 +20,7 @@ constexpr const char* kSystem =
 
 GenerateRequest question(const std::string& text) {
   GenerateRequest request;
-  request.prompt = rag::analyse({{rag::Role::system, kSystem, ""}, {rag::Role::user, text, ""}}, {});
+  request.input = input_of({{rag::Role::system, kSystem, ""}, {rag::Role::user, text, ""}});
   request.max_tokens = 12;
   request.sampling.temperature = 0;
   request.sampling.top_logprobs = 5;

@@ -233,11 +233,13 @@ TEST(ToolCalls, ComeFromAModelThatKnowsNothingOfThem) {
   tool.parameters = R"({"type": "object", "properties": {"city": {"enum": ["Hue", "Hanoi"]}}, "required": ["city"]})";
   for (const auto& [choice, reason] : std::vector<std::pair<ToolUse::Choice, FinishReason>>{
            {ToolUse::Choice::required, FinishReason::tool_calls}, {ToolUse::Choice::named, FinishReason::stop}}) {
+    GenerateInput input;
+    input.prompt = rag::analyse({{rag::Role::user, "Weather?", ""}}, {});
+    input.tools = {{tool}, choice, "get_weather", false};
     GenerateRequest request;
-    request.prompt = rag::analyse({{rag::Role::user, "Weather?", ""}}, {});
+    request.input = std::make_shared<GenerateInput>(std::move(input));
     request.max_tokens = 600;
     request.sampling.seed = 3;
-    request.tools = {{tool}, choice, "get_weather", false};
     const auto listener = std::make_shared<Calls>();
     (*engine)->submit(std::move(request), listener);
     listener->wait();

@@ -347,7 +347,7 @@ TEST(ChatPath, hands_the_engine_what_was_asked_for) {
   EXPECT_EQ(request.sampling.top_logprobs, 2);
   EXPECT_EQ(request.sampling.logit_bias.at(0).first, 5);
   EXPECT_FALSE(request.prompt_cache);
-  EXPECT_EQ(request.prompt.question, "A");
+  EXPECT_EQ(request.input->prompt.question, "A");
 }
 
 TEST(ChatPath, never_serves_one_tenant_with_anothers_answer) {

@@ -79,7 +79,7 @@ TEST(Completions, have_the_choices_of_each_prompt_one_after_the_other) {
   EXPECT_EQ(texts["usage"]["prompt_tokens"].get<int>(), 20);
   EXPECT_EQ(texts["object"].get<std::string>(), "text_completion");
   const std::vector<std::string> asked{"a", "a", "b", "b"};
-  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(gateway.engine->call(i).request.raw->text, asked[i]);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(gateway.engine->call(i).request.input->raw->text, asked[i]);
 }
 
 TEST(Completions, are_kept_by_the_exact_tier_alone) {

@@ -82,7 +82,7 @@ TEST(Endpoints, give_every_choice_the_format_of_the_request) {
   gateway.engine->reply_with([](engine::GenerateListener& listener) { speak(listener, {"{}"}); });
   EXPECT_EQ(post(gateway, kChat, chat("Hi", R"(,"n":2,"response_format":{"type":"json_object"})")).status, 200);
   for (std::size_t i = 0; i < 2; ++i) {
-    EXPECT_EQ(gateway.engine->call(i).request.format.kind, engine::OutputFormat::Kind::json_object);
+    EXPECT_EQ(gateway.engine->call(i).request.input->format.kind, engine::OutputFormat::Kind::json_object);
   }
 }
 
@@ -93,7 +93,7 @@ TEST(Endpoints, take_the_schema_of_a_response_in_the_callers_order) {
   const std::string body =
       R"({"input":"Hi","text":{"format":{"type":"json_schema","name":"n","schema":)" + schema + R"(,"strict":true}}})";
   EXPECT_EQ(post(gateway, "/v1/responses", body).status, 200);
-  const auto format = gateway.engine->call(0).request.format;
+  const auto format = gateway.engine->call(0).request.input->format;
   EXPECT_EQ(format.kind, engine::OutputFormat::Kind::json_schema);
   EXPECT_EQ(format.schema, schema);
 }

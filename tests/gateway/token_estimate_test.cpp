@@ -31,8 +31,8 @@ TEST(TokenEstimate, takes_pictures_for_few_tokens) {
   ChatRequest request;
   request.body.assign(1 << 20, 'x');
   EXPECT_EQ(estimated_prompt_tokens(request), 1 << 18);
-  request.text_only = false;
-  EXPECT_EQ(estimated_prompt_tokens(request), 8192);
+  request.media_bytes = 1 << 19;
+  EXPECT_EQ(estimated_prompt_tokens(request), (1 << 17) + 8192);
 }
 
 }  // namespace

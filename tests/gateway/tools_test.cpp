@@ -52,7 +52,7 @@ TEST(Tools, reach_the_engine_as_they_were_chosen) {
   std::size_t asked = 0;
   for (const auto& [choice, expected] : cases) {
     EXPECT_EQ(post(gateway, with_tools(choice)).status, 200) << choice;
-    const engine::ToolUse& use = gateway.engine->call(asked++).request.tools;
+    const engine::ToolUse& use = gateway.engine->call(asked++).request.input->tools;
     EXPECT_EQ(use.choice, expected) << choice;
     ASSERT_EQ(use.tools.size(), 2U);
     EXPECT_EQ(use.tools[0].name, "weather");
@@ -61,7 +61,7 @@ TEST(Tools, reach_the_engine_as_they_were_chosen) {
     EXPECT_TRUE(use.parallel);
   }
   post(gateway, with_tools(R"(,"parallel_tool_calls":false)"));
-  EXPECT_FALSE(gateway.engine->call(asked).request.tools.parallel);
+  EXPECT_FALSE(gateway.engine->call(asked).request.input->tools.parallel);
 }
 
 TEST(Tools, are_called_in_a_plain_answer) {
@@ -101,7 +101,7 @@ TEST(Tools, results_and_calls_of_earlier_turns_reach_the_engine) {
                            R"("function":{"name":"weather","arguments":"{}"}}]},)" +
                            R"({"role":"tool","tool_call_id":"c1","content":"31 degrees"}])" + kTools + "}";
   EXPECT_EQ(post(gateway, body).status, 200);
-  const auto& messages = gateway.engine->call(0).request.prompt.messages;
+  const auto& messages = gateway.engine->call(0).request.input->prompt.messages;
   ASSERT_EQ(messages.size(), 3U);
   ASSERT_EQ(messages[1].tool_calls.size(), 1U);
   EXPECT_EQ(messages[1].tool_calls[0], (rag::ToolCall{"c1", "weather", "{}"}));
