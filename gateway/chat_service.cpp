@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <exception>
 
 namespace kvasir::gateway {
 namespace {
@@ -280,7 +281,11 @@ void ChatService::compute(std::shared_ptr<Lookup> lookup, const std::shared_ptr<
                           Executor executor) const {
   BackendCall call{lookup->call.request,    std::move(lookup->prompt), lookup->call.caller->tenant(),
                    lookup->call.request_id, lookup->call.traceparent,  lookup->snapshot};
-  lookup->model->backend->start(std::move(call), flight, executor);
+  try {
+    lookup->model->backend->start(std::move(call), flight, executor);
+  } catch (const std::exception&) {  // a bug or exhausted memory: others may have joined, and nobody may wait for ever
+    flight->fail(ApiError::internal());
+  }
 }
 
 std::function<void(Flight&)> ChatService::storing(const std::shared_ptr<Lookup>& lookup) const {

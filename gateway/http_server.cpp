@@ -180,8 +180,11 @@ Task<void> HttpServer::refresh_certificates(Executor executor) {
   while (true) {
     timer.expires_after(kCertificatePeriod);
     co_await timer.async_wait(use_tuple);
-    const std::string news = options_.certificates->refresh();
-    if (!news.empty() && options_.log) options_.log(news);
+    try {
+      const std::string news = options_.certificates->refresh();
+      if (!news.empty() && options_.log) options_.log(news);
+    } catch (const std::exception&) {  // exhausted memory: the old ones serve on, and the next look may succeed
+    }
   }
 }
 

@@ -2,6 +2,8 @@
 #include "tests/gateway/test_client.hpp"
 #include "tests/gateway/test_gateway.hpp"
 
+#include <stdexcept>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -40,6 +42,20 @@ TEST(ChatPath, computes_once_and_then_serves_the_same_bytes_exactly) {
   EXPECT_EQ(body["cached"], true);
   EXPECT_NE(body["id"], json::parse(first.body)["id"]);
   EXPECT_EQ(gateway.engine->calls(), 1U);
+}
+
+TEST(ChatPath, tells_whoever_waits_that_the_backend_broke) {
+  TestGateway gateway;
+  gateway.engine->reply_with([](engine::GenerateListener&) { throw std::runtime_error("a bug"); });
+  TestClient client(gateway.port());
+  for (int i = 0; i < 2; ++i) {  // no flight is left that the second could wait for
+    client.post(kChat, chat("Capital of France?"));
+    const TestResponse response = client.response();
+    EXPECT_EQ(response.status, 500);
+    EXPECT_EQ(json::parse(response.body)["error"]["code"], "internal");
+  }
+  always(gateway, {"Paris"});
+  EXPECT_EQ(ask(gateway, chat("Capital of France?")).status, 200);
 }
 
 TEST(ChatPath, serves_a_neighbour_with_its_similarity) {

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <vector>
 
 #include <fcntl.h>
@@ -100,6 +101,7 @@ class HeldCache final : public cache::ResponseCache {
   explicit HeldCache(std::unique_ptr<cache::ResponseCache> inner) : inner_(std::move(inner)) {}
 
   cache::Decision find_exact(const cache::CacheKey& key, const cache::LookupLimits& limits) override {
+    if (broken_) throw std::runtime_error("a bug");
     return inner_->find_exact(key, limits);
   }
   cache::Decision find_semantic(const cache::CacheKey& key, std::span<const float> vector,
@@ -134,6 +136,8 @@ class HeldCache final : public cache::ResponseCache {
 
   // From now on nothing can be stored, says the cache.
   void fail() { failing_ = true; }
+  // Whether exact look-ups throw.
+  void break_lookups(bool broken) { broken_ = broken; }
   void hold() {
     const std::lock_guard lock(mutex_);
     held_ = true;
@@ -152,6 +156,7 @@ class HeldCache final : public cache::ResponseCache {
   std::mutex mutex_;
   bool held_ = false;
   std::atomic<bool> failing_{false};
+  std::atomic<bool> broken_{false};
   std::vector<std::function<void()>> waiting_;
   std::unique_ptr<cache::ResponseCache> inner_;  // last: its thread may still report
 };
@@ -199,10 +204,7 @@ class TestGateway {
   explicit TestGateway(std::vector<KeySettings> keys = {}, HttpLimits limits = {},
                        std::unique_ptr<Backend> other = nullptr,
                        std::chrono::milliseconds stream_keepalive = std::chrono::seconds(15))
-      : null_(::open("/dev/null", O_WRONLY)),
-        log_(null_, true, metrics_),
-        questions_(&embedder_),
-        io_(std::make_unique<IoThreads>(2)) {
+      : log_(null_.descriptor, true, metrics_), questions_(&embedder_), io_(std::make_unique<IoThreads>(2)) {
     cache::CacheSettings settings;
     settings.path = ":memory:";
     settings.guards = false;
@@ -250,7 +252,6 @@ class TestGateway {
     server->release();
     admin_server_->release();
     io_.reset();
-    ::close(null_);
   }
 
   int port() const { return server->address().port; }
@@ -263,7 +264,15 @@ class TestGateway {
   std::unique_ptr<LiveSnapshot> live;
 
  private:
-  int null_;
+  struct NullDevice {
+    NullDevice() : descriptor(::open("/dev/null", O_WRONLY)) {}
+    ~NullDevice() { ::close(descriptor); }
+    NullDevice(const NullDevice&) = delete;
+    NullDevice& operator=(const NullDevice&) = delete;
+    int descriptor;
+  };
+
+  NullDevice null_;  // before the log, which writes what is left when it ends
   Metrics metrics_;
   RequestLog log_;
   FirstLetterEmbedder embedder_;
