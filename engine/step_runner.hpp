@@ -44,12 +44,21 @@ class StepRunner {
     std::vector<std::int16_t> quantized;
     std::vector<float> scale;
     std::vector<float> sum;
+    std::vector<float> half_sum;
     void resize(int rows, int width);
   };
 
   void plan(std::span<const Segment> segments);
   void run_layer(int index);
+  // RMSNorm of one row of [rows, hidden].
+  void norm(const std::vector<float>& weight, const float* from, float* to, int row) const;
+  // The residual, normed for the projection that reads it next.
+  void norm_into(const std::vector<float>& weight, const Projection& next, const RowGroup& group);
+  // Adds what a block computed to the residual; `post_norm` may be empty.
+  void add_branch(const std::vector<float>& post_norm, const RowGroup& group);
   void attend(int index);
+  // Rotates a row's queries and keys for its position and writes its KV.
+  void place(const Layer& layer, const kernels::KvLayer& kv, const RowGroup& group, int row);
   void feed_forward(const Layer& layer);
   std::span<const float> logits(std::span<const Segment> segments);
   // Quantises rows [first, first + rows) of `a` if the projection needs it.

@@ -22,12 +22,22 @@ struct Queries {
   int count;
   int group;
   int first_length;
+  int window;  // 0: none
 
-  // Keys that vector i may see in the split that begins at `begin`.
-  int visible(int i, int begin) const {
-    const int keys = first_length + i / group - begin;
-    return keys < 0 ? 0 : min(keys, kSplit);
+  // Vector i may see keys [hidden, visible) of the split that begins at `begin`, none if they are equal.
+  int visible(int i, int begin) const { return inside(length(i) - begin); }
+  int hidden(int i, int begin) const {
+    return window == 0 ? 0 : min(visible(i, begin), inside(length(i) - window - begin));
   }
+  // The first split that anybody sees.
+  int first_split() const {
+    const int oldest = window == 0 ? 0 : first_length - window;
+    return oldest < 0 ? 0 : oldest / kSplit * kSplit;
+  }
+
+ private:
+  int length(int i) const { return first_length + i / group; }
+  static int inside(int keys) { return keys < 0 ? 0 : min(keys, kSplit); }
 };
 
 struct Scratch {
@@ -128,13 +138,15 @@ void weigh_all(const std::uint16_t* const* values, int tokens, int count, int he
   for (; i < count; ++i) weigh_all_dims<1>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
 }
 
-// Turns `visible` scores into weights exp(s - maximum), the rest of `padded` into zeros. Returns (maximum, sum).
+// Turns scores [hidden, visible) into weights exp(s - maximum), the rest of `padded` into zeros. Returns (maximum,
+// sum).
 struct Soft {
   float maximum;
   float sum;
 };
-Soft soften(float* scores, int visible, int padded) {
+Soft soften(float* scores, int hidden, int visible, int padded) {
   const F32x16 lowest = splat(-INFINITY);
+  for (int t = 0; t < hidden; ++t) scores[t] = -INFINITY;
   for (int t = visible; t < padded; ++t) scores[t] = -INFINITY;
   F32x16 top = lowest;
   for (int t = 0; t < padded; t += 16) top = max(top, load(scores + t));
@@ -154,10 +166,10 @@ float exp_scalar(float x) {
   return v[0];
 }
 
-void merge(const Scratch& s, int i, int head_dim, Soft soft, bool first) {
+void merge(const Scratch& s, int i, int head_dim, Soft soft) {
   const float* partial = s.partial + static_cast<std::ptrdiff_t>(i) * head_dim;
   float* merged = s.merged + static_cast<std::ptrdiff_t>(i) * head_dim;
-  if (first) {
+  if (s.sum[i] == 0) {  // the first
     for (int d = 0; d < head_dim; d += 16) store(merged + d, load(partial + d));
     s.maximum[i] = soft.maximum;
     s.sum[i] = soft.sum;
@@ -194,7 +206,7 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
                std::ptrdiff_t ldo, float* scratch) {
   const int dim = shape.head_dim;
   const int group = shape.heads / shape.kv_heads;
-  const Queries queries{rows * group, group, first_length};
+  const Queries queries{rows * group, group, first_length, shape.window};
   const Scratch s = cut(scratch, queries.count, dim);
   const std::ptrdiff_t head_stride = static_cast<std::ptrdiff_t>(dim) * kKvBlock;
   const std::ptrdiff_t block_stride = head_stride * shape.kv_heads;
@@ -211,8 +223,9 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
     rotated_for = shift;
   };
   rotate(0);
+  for (int i = 0; i < queries.count; ++i) s.sum[i] = 0;
 
-  for (int begin = 0; begin < longest; begin += kSplit) {
+  for (int begin = queries.first_split(); begin < longest; begin += kSplit) {
     const int tokens = min(kSplit, longest - begin);
     const int blocks = (tokens + kKvBlock - 1) / kKvBlock;
     const BlockRef* refs = table + begin / kKvBlock;
@@ -234,11 +247,11 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
     }
     Soft soft[kAttentionRows * kMaxGroup];
     for (int i = 0; i < queries.count; ++i)
-      soft[i] =
-          soften(s.scores + static_cast<std::ptrdiff_t>(i) * kSplit, queries.visible(i, begin), blocks * kKvBlock);
+      soft[i] = soften(s.scores + static_cast<std::ptrdiff_t>(i) * kSplit, queries.hidden(i, begin),
+                       queries.visible(i, begin), blocks * kKvBlock);
     weigh_all(values, tokens, queries.count, dim, s.scores, s.partial);
     for (int i = 0; i < queries.count; ++i)
-      if (queries.visible(i, begin) > 0) merge(s, i, dim, soft[i], begin == 0);
+      if (queries.hidden(i, begin) < queries.visible(i, begin)) merge(s, i, dim, soft[i]);
   }
 
   for (int i = 0; i < queries.count; ++i) {

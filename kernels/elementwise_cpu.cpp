@@ -80,6 +80,16 @@ void swiglu(const float* gate, const float* up, float* y, int n) {
   });
 }
 
+// x (1 + tanh z) / 2 = x / (1 + e^-2z).
+void geglu(const float* gate, const float* up, float* y, int n) {
+  const F32x16 one = splat(1.0F);
+  for_lanes(n, [&](int i, int lanes) {
+    const F32x16 g = take(gate + i, lanes);
+    const F32x16 inner = mul(splat(-2.0F * 0.7978845608F), fma(mul(mul(g, g), g), splat(0.044715F), g));
+    put(y + i, lanes, mul(div(g, add(one, exp(inner))), take(up + i, lanes)));
+  });
+}
+
 void gelu(float* x, int n) {
   const F32x16 half = splat(0.5F);
   for_lanes(n, [&](int i, int lanes) {

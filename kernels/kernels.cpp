@@ -102,6 +102,13 @@ float f16_to_f32(std::uint16_t bits) {
   return value;
 }
 
+float bf16_to_f32(std::uint16_t bits) {
+  const std::uint32_t whole = std::uint32_t{bits} << 16;
+  float value;
+  std::memcpy(&value, &whole, sizeof value);
+  return value;
+}
+
 std::uint16_t f32_to_f16(float value) {
   std::uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);

@@ -18,7 +18,23 @@ namespace kvasir::kernels {
 enum class Isa { generic, avx2, avx512 };
 
 // Number formats of weights as GGUF stores them (ggml's type numbers).
-enum class WeightType : std::uint32_t { f32 = 0, f16 = 1, q4_1 = 3, q8_0 = 8 };
+enum class WeightType : std::uint32_t {
+  f32 = 0,
+  f16 = 1,
+  q4_0 = 2,
+  q4_1 = 3,
+  q5_0 = 6,
+  q5_1 = 7,
+  q8_0 = 8,
+  q2_k = 10,
+  q3_k = 11,
+  q4_k = 12,
+  q5_k = 13,
+  q6_k = 14,
+  iq4_nl = 20,
+  iq4_xs = 23,
+  bf16 = 30,
+};
 
 inline constexpr int kBlock = 32;    // elements that share a scale, in weights and activations
 inline constexpr int kTile = 16;     // output rows that lie side by side in a packed matrix
@@ -37,7 +53,9 @@ struct PackedMatrix {
 struct QuantizedRows {
   std::int16_t* q = nullptr;  // [rows, cols]
   float* scale = nullptr;     // [rows, cols / 32]
-  float* sum = nullptr;       // [rows, cols / 32]: scale * Σ q over the block, for weights with a minimum
+  // scale * Σ q, for weights with a minimum:
+  float* sum = nullptr;       // [rows, cols / 32]: over the block
+  float* half_sum = nullptr;  // [rows, cols / 32]: over the block's first 16
 };
 
 // A run of KV blocks of one sequence. `block` is an index into the layer's storage, `shift` is by how many positions
@@ -60,6 +78,7 @@ struct AttentionShape {
   int kv_heads = 0;  // divides heads; at most kMaxGroup query heads share one
   int head_dim = 0;  // a multiple of 16
   float scale = 0;   // usually 1/sqrt(head_dim)
+  int window = 0;    // how many keys a query sees, its own among them; 0: all
 };
 
 // Rotation tables: cos and sin [positions, rotated_dims / 2].
@@ -74,11 +93,12 @@ struct Kernels {
   Isa isa;
   std::string_view name;
 
-  // y[m, n] = Σ_k x[m, k] w[n, k] for n in [row_begin, row_end), row_begin a multiple of 16; float activations, for f32
-  // and f16 weights. x [m, cols] with stride `ldx`, y [m, rows] with stride `ldy` (elements). bias [rows] or nullptr.
+  // y[m, n] = Σ_k x[m, k] w[n, k] for n in [row_begin, row_end), row_begin a multiple of 16; float activations, for
+  // f32, f16 and bf16 weights. x [m, cols] with stride `ldx`, y [m, rows] with stride `ldy` (elements). bias [rows] or
+  // nullptr.
   void (*linear_float)(const PackedMatrix& w, const float* x, std::ptrdiff_t ldx, int m, const float* bias, float* y,
                        std::ptrdiff_t ldy, int row_begin, int row_end);
-  // The same for q4_1 and q8_0 weights and 16-bit activations.
+  // The same for quantised weights and 16-bit activations.
   void (*linear_quantized)(const PackedMatrix& w, const QuantizedRows& x, int m, const float* bias, float* y,
                            std::ptrdiff_t ldy, int row_begin, int row_end);
   // Quantises m rows of `cols` (a multiple of 32) elements.
@@ -90,6 +110,8 @@ struct Kernels {
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float* y, int n, float eps);
   // y = silu(gate) * up, n elements. (arXiv 2002.05202)
   void (*swiglu)(const float* gate, const float* up, float* y, int n);
+  // y = gelu(gate) * up, n elements; GELU's approximation by tanh. (arXiv 1606.08415, section 2)
+  void (*geglu)(const float* gate, const float* up, float* y, int n);
   // x = x Φ(x), the exact GELU by erf, n elements, in place. (arXiv 1606.08415)
   void (*gelu)(float* x, int n);
   // x += y, n elements.
@@ -104,10 +126,10 @@ struct Kernels {
   // Writes one token's keys and values (float [kv_heads, head_dim]) into slot `slot` (0..15) of block `block` as f16.
   void (*kv_write)(const KvLayer& kv, const AttentionShape& shape, int block, int slot, const float* k, const float* v);
   // Causal attention of `rows` consecutive query rows of one sequence, for the query heads that share KV head
-  // `kv_head`. Row r reads keys 0..first_length + r - 1 of the block table. q and out point at the first of heads /
-  // kv_heads vectors of head_dim; rows are `ldq` and `ldo` elements apart. q is rotated for its own position.
-  // `scratch`: attention_scratch() floats. Summed in splits of 256 keys cut at absolute indices, merged in order by
-  // (value, log-sum-exp), so a row never depends on the other rows.
+  // `kv_head`. Row r reads keys 0..first_length + r - 1 of the block table, the last `window` of them if there is one.
+  // q and out point at the first of heads / kv_heads vectors of head_dim; rows are `ldq` and `ldo` elements apart. q is
+  // rotated for its own position. `scratch`: attention_scratch() floats. Summed in splits of 256 keys cut at absolute
+  // indices, merged in order by (value, log-sum-exp), so a row never depends on the other rows.
   void (*attention)(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rope, const BlockRef* table,
                     int first_length, int rows, int kv_head, const float* q, std::ptrdiff_t ldq, float* out,
                     std::ptrdiff_t ldo, float* scratch);
@@ -124,18 +146,20 @@ const Kernels& best();
 // The table for one instruction set, or nullptr if this processor or build lacks it.
 const Kernels* find(Isa isa);
 
+bool is_quantized(WeightType type);
 // Bytes that the packed form takes (rows are padded to a multiple of 16).
 std::size_t packed_bytes(WeightType type, int rows, int cols);
 // Bytes of a matrix as GGUF stores it.
 std::size_t stored_bytes(WeightType type, std::size_t rows, std::size_t cols);
 // Packs `rows` rows of `cols` elements stored as in GGUF into rows [row_offset, …) of a packed matrix that has
-// `total_rows` rows; row_offset is a multiple of 16 unless it is the last part. cols: a multiple of 32 for q4_1 and
-// q8_0.
+// `total_rows` rows; row_offset is a multiple of 16 unless it is the last part. cols: a multiple of the type's block
+// in the file (32 or 256 elements) if it is quantised. `packed` begins as zeros.
 void pack(WeightType type, const std::byte* stored, int rows, int cols, int row_offset, std::byte* packed);
 // Dequantises one stored row of `cols` elements.
 void dequantize_row(WeightType type, const std::byte* stored, int cols, float* out);
 
 float f16_to_f32(std::uint16_t bits);
 std::uint16_t f32_to_f16(float value);  // round to nearest even
+float bf16_to_f32(std::uint16_t bits);
 
 }  // namespace kvasir::kernels

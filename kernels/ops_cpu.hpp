@@ -14,6 +14,7 @@ void quantize_rows(const float* x, std::ptrdiff_t ldx, int m, int cols, const Qu
 void rms_norm(const float* x, const float* weight, float* y, int n, float eps);
 void layer_norm(const float* x, const float* weight, const float* bias, float* y, int n, float eps);
 void swiglu(const float* gate, const float* up, float* y, int n);
+void geglu(const float* gate, const float* up, float* y, int n);
 void gelu(float* x, int n);
 void add_to(float* x, const float* y, int n);
 void softmax(float* x, int n);

@@ -59,6 +59,14 @@ inline void store_f16(std::uint16_t* p, F32x16 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
+inline F32x16 load_bf16(const std::uint16_t* p) {
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+}
+// 16 signed bytes.
+inline F32x16 load_i8(const void* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))))};
+}
 inline F32x16 add(F32x16 a, F32x16 b) {
   return {_mm512_add_ps(a.v, b.v)};
 }
@@ -114,9 +122,19 @@ inline I32x16 add(I32x16 a, I32x16 b) {
 inline I32x16 low_nibbles(I32x16 a) {
   return {_mm512_and_si512(a.v, _mm512_set1_epi32(0x000F000F))};
 }
-template <int N>
-inline I32x16 shift_right(I32x16 a) {
-  return {_mm512_srli_epi32(a.v, N)};
+// By a negative n: to the left. A constant n becomes an immediate.
+inline I32x16 shift_right(I32x16 a, int n) {
+  using Unsigned = std::uint32_t __attribute__((vector_size(64)));
+  const Unsigned v = reinterpret_cast<Unsigned>(a.v);
+  return {reinterpret_cast<__m512i>(n < 0 ? v << -n : v >> n)};
+}
+// a with those bits of b that are set in the mask.
+inline I32x16 merge_bits(I32x16 a, I32x16 b, int mask) {
+  return {_mm512_or_si512(a.v, _mm512_and_si512(b.v, _mm512_set1_epi32(mask)))};
+}
+// Takes `x` off both int16 of each lane.
+inline I32x16 sub_pairs(I32x16 a, int x) {
+  return {_mm512_sub_epi16(a.v, _mm512_set1_epi16(static_cast<short>(x)))};
 }
 // Bytes 0 and 2 (even) or 1 and 3 (odd) of each lane, sign-extended to two int16.
 inline I32x16 even_bytes(I32x16 a) {
@@ -170,6 +188,18 @@ inline void store_f16(std::uint16_t* p, F32x16 x) {
   constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x.a, nearest));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(x.b, nearest));
+}
+inline F32x16 load_bf16(const std::uint16_t* p) {
+  const auto half = [](const std::uint16_t* from) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+  };
+  return {half(p), half(p + 8)};
+}
+inline F32x16 load_i8(const void* p) {
+  const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
 }
 inline F32x16 add(F32x16 x, F32x16 y) {
   return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
@@ -229,9 +259,21 @@ inline I32x16 low_nibbles(I32x16 x) {
   const __m256i mask = _mm256_set1_epi32(0x000F000F);
   return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
 }
-template <int N>
-inline I32x16 shift_right(I32x16 x) {
-  return {_mm256_srli_epi32(x.a, N), _mm256_srli_epi32(x.b, N)};
+inline I32x16 shift_right(I32x16 x, int n) {
+  using Unsigned = std::uint32_t __attribute__((vector_size(32)));
+  const auto shifted = [n](__m256i half) {
+    const Unsigned v = reinterpret_cast<Unsigned>(half);
+    return reinterpret_cast<__m256i>(n < 0 ? v << -n : v >> n);
+  };
+  return {shifted(x.a), shifted(x.b)};
+}
+inline I32x16 merge_bits(I32x16 x, I32x16 y, int mask) {
+  const __m256i v = _mm256_set1_epi32(mask);
+  return {_mm256_or_si256(x.a, _mm256_and_si256(y.a, v)), _mm256_or_si256(x.b, _mm256_and_si256(y.b, v))};
+}
+inline I32x16 sub_pairs(I32x16 x, int y) {
+  const __m256i v = _mm256_set1_epi16(static_cast<short>(y));
+  return {_mm256_sub_epi16(x.a, v), _mm256_sub_epi16(x.b, v)};
 }
 inline I32x16 even_bytes(I32x16 x) {
   return {_mm256_srai_epi16(_mm256_slli_epi16(x.a, 8), 8), _mm256_srai_epi16(_mm256_slli_epi16(x.b, 8), 8)};
@@ -293,6 +335,12 @@ inline F32x16 load_f16(const std::uint16_t* p) {
 inline void store_f16(std::uint16_t* p, const F32x16& x) {
   for (int i = 0; i < 16; ++i) p[i] = f32_to_f16(x.v[i]);
 }
+inline F32x16 load_bf16(const std::uint16_t* p) {
+  return lanes([&](int i) { return bf16_to_f32(p[i]); });
+}
+inline F32x16 load_i8(const void* p) {
+  return lanes([&](int i) { return static_cast<float>(static_cast<const std::int8_t*>(p)[i]); });
+}
 inline F32x16 add(const F32x16& x, const F32x16& y) {
   return lanes([&](int i) { return x.v[i] + y.v[i]; });
 }
@@ -350,13 +398,23 @@ inline I32x16 add(const I32x16& x, const I32x16& y) {
 inline I32x16 low_nibbles(const I32x16& x) {
   return int_lanes([&](int i) { return x.v[i] & 0x000F000F; });
 }
-template <int N>
-inline I32x16 shift_right(const I32x16& x) {
-  return int_lanes([&](int i) { return static_cast<std::int32_t>(static_cast<std::uint32_t>(x.v[i]) >> N); });
+inline I32x16 shift_right(const I32x16& x, int n) {
+  return int_lanes([&](int i) {
+    const auto bits = static_cast<std::uint32_t>(x.v[i]);
+    return static_cast<std::int32_t>(n < 0 ? bits << -n : bits >> n);
+  });
+}
+inline I32x16 merge_bits(const I32x16& x, const I32x16& y, int mask) {
+  return int_lanes([&](int i) { return x.v[i] | (y.v[i] & mask); });
 }
 inline std::int32_t pair_of(int low, int high) {
   return static_cast<std::int32_t>((static_cast<std::uint32_t>(high) << 16) |
                                    (static_cast<std::uint32_t>(low) & 0xFFFF));
+}
+inline I32x16 sub_pairs(const I32x16& x, int y) {
+  return int_lanes([&](int i) {
+    return pair_of(static_cast<std::int16_t>(x.v[i]) - y, static_cast<std::int16_t>(x.v[i] >> 16) - y);
+  });
 }
 inline int signed_byte(std::int32_t x, int byte) {
   return static_cast<std::int8_t>(static_cast<std::uint32_t>(x) >> (8 * byte));

@@ -21,6 +21,7 @@ const Kernels& KVASIR_TABLE(KVASIR_ISA)() {
       .rms_norm = isa::rms_norm,
       .layer_norm = isa::layer_norm,
       .swiglu = isa::swiglu,
+      .geglu = isa::geglu,
       .gelu = isa::gelu,
       .add = isa::add_to,
       .softmax = isa::softmax,

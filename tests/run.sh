@@ -118,7 +118,7 @@ step packages "The message above says what is missing." \
 step format "Format the files named above: clang-format-14 -i FILE" check_format
 step includes "Include downwards only; ARCHITECTURE.md has the graph." check_includes
 step build "Fix the first error above." build release || finish
-step models "The message above says what to do; tests that need a model are skipped." deploy/fetch_models.sh
+step models "The message above says what to do; tests that need a model are skipped." deploy/fetch_models.sh --tests
 suite unit unit_tests release unit
 [[ $fast ]] && finish
 

@@ -27,6 +27,10 @@ inline std::filesystem::path model_path(const std::string& name) {
 
 inline constexpr const char* kSmolLm2 = "smollm2-135m-instruct-q4_1.gguf";
 
+// These two are fetched for tests only (deploy/fetch_models.sh --tests).
+inline constexpr const char* kGemma3 = "tests/gemma-3-270m-q4_k_m.gguf";
+inline constexpr const char* kQwen25Coder = "tests/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
+
 inline std::string read_bytes(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -105,11 +106,13 @@ std::vector<double> plain(const Sequence& s, int row) {
                          s.q.begin() + (row * s.shape.heads + h + 1) * dim);
     kernels.rope(s.rotation.table, q.data(), 1, dim, row);
     std::vector<double> weight;
+    const int oldest = s.shape.window == 0 ? 0 : std::max(0, row + 1 - s.shape.window);
     for (int t = 0; t <= row; ++t) {
       const auto at = (t * s.shape.kv_heads + h / group) * dim;
       std::vector<float> key(s.k.begin() + at, s.k.begin() + at + dim);
       kernels.rope(s.rotation.table, key.data(), 1, dim, t);
-      weight.push_back(std::inner_product(q.begin(), q.end(), key.begin(), 0.0) * s.shape.scale);
+      const double score = std::inner_product(q.begin(), q.end(), key.begin(), 0.0) * s.shape.scale;
+      weight.push_back(t < oldest ? -std::numeric_limits<double>::infinity() : score);
     }
     const double top = *std::max_element(weight.begin(), weight.end());
     double sum = 0;
@@ -127,9 +130,17 @@ std::vector<double> plain(const Sequence& s, int row) {
 
 constexpr AttentionShape kGrouped{9, 3, 64, 0.125F};
 constexpr AttentionShape kSmall{4, 4, 16, 0.25F};
+constexpr AttentionShape kWindowed{4, 2, 32, 0.2F, 300};
 
 TEST(Attention, EqualsAPlainSoftmax) {
-  for (const auto& [shape, length] : {std::pair{kGrouped, 5}, {kGrouped, 300}, {kSmall, 16}, {kSmall, 777}}) {
+  for (const auto& [shape, length] : {std::pair{kGrouped, 5},
+                                      {kGrouped, 300},
+                                      {kSmall, 16},
+                                      {kSmall, 777},
+                                      {kWindowed, 20},
+                                      {kWindowed, 301},
+                                      {kWindowed, 812},
+                                      {kWindowed, 900}}) {
     const Sequence s(shape, length, 3);
     for (const Kernels* k : isas()) {
       const std::vector<float> out = attend(*k, s, written(*k, s), length - 1, 1);
@@ -141,22 +152,24 @@ TEST(Attention, EqualsAPlainSoftmax) {
 }
 
 TEST(Attention, GivesARowTheSameBitsInEveryChunkAndOnEveryInstructionSet) {
-  const Sequence s(kGrouped, 530, 4);
-  const int width = s.shape.heads * s.shape.head_dim;
-  std::vector<float> alone;
-  for (int row = 500; row < 530; ++row) {
-    const std::vector<float> out = attend(*isas().front(), s, written(*isas().front(), s), row, 1);
-    alone.insert(alone.end(), out.begin(), out.end());
-  }
-  for (const Kernels* k : isas()) {
-    const Storage storage = written(*k, s);
-    for (const int chunk : {1, 3, 5, 8})
-      for (int row = 500; row + chunk <= 530; row += chunk) {
-        const std::vector<float> out = attend(*k, s, storage, row, chunk);
-        for (std::size_t i = 0; i < out.size(); ++i)
-          ASSERT_EQ(out[i], alone[static_cast<std::size_t>((row - 500) * width) + i])
-              << k->name << " chunk " << chunk << " row " << row;
-      }
+  for (const AttentionShape& shape : {kGrouped, kWindowed}) {
+    const Sequence s(shape, 530, 4);
+    const int width = s.shape.heads * s.shape.head_dim;
+    std::vector<float> alone;
+    for (int row = 500; row < 530; ++row) {
+      const std::vector<float> out = attend(*isas().front(), s, written(*isas().front(), s), row, 1);
+      alone.insert(alone.end(), out.begin(), out.end());
+    }
+    for (const Kernels* k : isas()) {
+      const Storage storage = written(*k, s);
+      for (const int chunk : {1, 3, 5, 8})
+        for (int row = 500; row + chunk <= 530; row += chunk) {
+          const std::vector<float> out = attend(*k, s, storage, row, chunk);
+          for (std::size_t i = 0; i < out.size(); ++i)
+            ASSERT_EQ(out[i], alone[static_cast<std::size_t>((row - 500) * width) + i])
+                << k->name << " chunk " << chunk << " row " << row;
+        }
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <random>
 #include <vector>
 
@@ -69,13 +70,18 @@ TEST_P(Rows, LayerNorm) {
     EXPECT_NEAR(y[i], (n == 1 ? 0 : (x[i] - mean) / std::sqrt(var)) * w[i] + b[i], 2e-5);
 }
 
-TEST_P(Rows, SwigluAndGelu) {
+TEST_P(Rows, SwigluGegluAndGelu) {
   const int n = GetParam();
   const auto g = normal_values(n, 6, 4);
   const auto u = normal_values(n, 7);
   const auto swiglu = on_all([&](const Kernels& k) {
     std::vector<float> out(g.size());
     k.swiglu(g.data(), u.data(), out.data(), n);
+    return out;
+  });
+  const auto geglu = on_all([&](const Kernels& k) {
+    std::vector<float> out(g.size());
+    k.geglu(g.data(), u.data(), out.data(), n);
     return out;
   });
   const auto gelu = on_all([&](const Kernels& k) {
@@ -85,6 +91,8 @@ TEST_P(Rows, SwigluAndGelu) {
   });
   for (std::size_t i = 0; i < g.size(); ++i) {
     EXPECT_NEAR(swiglu[i], g[i] / (1 + std::exp(-static_cast<double>(g[i]))) * u[i], 1e-5);
+    const double inner = std::sqrt(2 / std::numbers::pi) * (g[i] + 0.044715 * std::pow(g[i], 3));
+    EXPECT_NEAR(geglu[i], 0.5 * g[i] * (1 + std::tanh(inner)) * u[i], 1e-5);
     EXPECT_NEAR(gelu[i], 0.5 * g[i] * (1 + std::erf(g[i] / std::sqrt(2.0))), 3e-6);
   }
 }

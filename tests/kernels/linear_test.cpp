@@ -1,9 +1,13 @@
 // Matrix products: right against a plain sum in double, and equal bit for bit on every instruction set and batch shape.
 #include "tests/kernels/isas.hpp"
+#include "tests/test_files.hpp"
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,29 +22,63 @@ struct Case {
   int cols;
 };
 
+// Where a stored block has its f16 numbers: random bits there would be infinities now and then.
+struct Halves {
+  std::size_t block;  // bytes
+  std::vector<std::size_t> at;
+};
+Halves halves_of(WeightType type) {
+  switch (type) {
+    case WeightType::q4_0:
+    case WeightType::iq4_nl:
+      return {18, {0}};
+    case WeightType::q4_1:
+      return {20, {0, 2}};
+    case WeightType::q5_0:
+      return {22, {0}};
+    case WeightType::q5_1:
+      return {24, {0, 2}};
+    case WeightType::q2_k:
+      return {84, {80, 82}};
+    case WeightType::q3_k:
+      return {110, {108}};
+    case WeightType::q4_k:
+      return {144, {0, 2}};
+    case WeightType::q5_k:
+      return {176, {0, 2}};
+    case WeightType::q6_k:
+      return {210, {208}};
+    case WeightType::iq4_xs:
+      return {136, {0}};
+    default:
+      return {34, {0}};
+  }
+}
+
 std::vector<std::byte> random_weights(const Case& c, std::mt19937& random) {
   std::vector<std::byte> stored(
       stored_bytes(c.type, static_cast<std::size_t>(c.rows), static_cast<std::size_t>(c.cols)));
   std::normal_distribution<float> normal;
-  const std::size_t block = c.type == WeightType::q4_1 ? 20 : 34;
   if (c.type == WeightType::f32) {
     for (std::size_t i = 0; i < stored.size(); i += 4) {
       const float v = normal(random);
       std::memcpy(&stored[i], &v, 4);
     }
-  } else if (c.type == WeightType::f16) {
+  } else if (!is_quantized(c.type)) {
     for (std::size_t i = 0; i < stored.size(); i += 2) {
-      const std::uint16_t v = f32_to_f16(normal(random));
-      std::memcpy(&stored[i], &v, 2);
+      const float v = normal(random);
+      std::uint16_t bits = f32_to_f16(v);
+      if (c.type == WeightType::bf16) std::memcpy(&bits, reinterpret_cast<const char*>(&v) + 2, 2);
+      std::memcpy(&stored[i], &bits, 2);
     }
   } else {
     for (auto& b : stored) b = static_cast<std::byte>(random() & 0xFFU);
-    for (std::size_t i = 0; i < stored.size(); i += block) {
-      const std::uint16_t scale = f32_to_f16(0.01F * normal(random));
-      const std::uint16_t minimum = f32_to_f16(0.1F * normal(random));
-      std::memcpy(&stored[i], &scale, 2);
-      if (c.type == WeightType::q4_1) std::memcpy(&stored[i + 2], &minimum, 2);
-    }
+    const Halves halves = halves_of(c.type);
+    for (std::size_t i = 0; i < stored.size(); i += halves.block)
+      for (const std::size_t at : halves.at) {
+        const std::uint16_t half = f32_to_f16(0.01F * normal(random));
+        std::memcpy(&stored[i + at], &half, 2);
+      }
   }
   return stored;
 }
@@ -69,7 +107,7 @@ struct Product {
     std::vector<float> y(static_cast<std::size_t>(count * c.rows));
     const float* from = x.data() + static_cast<std::ptrdiff_t>(first) * c.cols;
     const float* b = with_bias ? bias.data() : nullptr;
-    if (c.type == WeightType::f32 || c.type == WeightType::f16) {
+    if (!is_quantized(c.type)) {
       k.linear_float(matrix(), from, c.cols, count, b, y.data(), c.rows, 0, c.rows);
       return y;
     }
@@ -77,7 +115,8 @@ struct Product {
     std::vector<std::int16_t> q(elements);
     std::vector<float> scale(elements / kBlock);
     std::vector<float> sum(elements / kBlock);
-    const QuantizedRows rows{q.data(), scale.data(), sum.data()};
+    std::vector<float> half_sum(elements / kBlock);
+    const QuantizedRows rows{q.data(), scale.data(), sum.data(), half_sum.data()};
     k.quantize_rows(from, c.cols, count, c.cols, rows);
     k.linear_quantized(matrix(), rows, count, b, y.data(), c.rows, 0, c.rows);
     return y;
@@ -88,7 +127,7 @@ class Linear : public testing::TestWithParam<WeightType> {};
 
 TEST_P(Linear, EqualsAPlainSumInDouble) {
   std::mt19937 random(7);
-  for (const auto& [rows, cols, m] : {std::tuple{16, 32, 1}, {48, 576, 3}, {37, 96, 9}, {192, 1536, 17}}) {
+  for (const auto& [rows, cols, m] : {std::tuple{16, 256, 1}, {48, 768, 3}, {37, 512, 9}, {192, 1536, 17}}) {
     const Product p({GetParam(), rows, cols}, m, random);
     std::vector<float> w(static_cast<std::size_t>(rows * cols));
     for (int r = 0; r < rows; ++r)
@@ -117,7 +156,7 @@ TEST_P(Linear, EqualsAPlainSumInDouble) {
 
 TEST_P(Linear, GivesARowTheSameBitsAloneAndInAnyBatchAndOnEveryInstructionSet) {
   std::mt19937 random(8);
-  const Product p({GetParam(), 80, 320}, 23, random);
+  const Product p({GetParam(), 80, 512}, 23, random);
   const std::vector<float> whole = p.run(*isas().front(), 0, 23);
   for (const Kernels* k : isas()) {
     for (const int batch : {1, 2, 3, 5, 8, 13, 23})
@@ -132,39 +171,82 @@ TEST_P(Linear, GivesARowTheSameBitsAloneAndInAnyBatchAndOnEveryInstructionSet) {
 
 TEST_P(Linear, CanBeSplitOverOutputsWithoutTouchingOthers) {
   std::mt19937 random(9);
-  const Product p({GetParam(), 70, 64}, 1, random);
+  constexpr int cols = 256;
+  const Product p({GetParam(), 70, cols}, 1, random);
   const Kernels& k = best();
   const std::vector<float> whole = p.run(k, 0, 1, false);
-  std::vector<std::int16_t> q(64);
-  std::vector<float> scale(2);
-  std::vector<float> sum(2);
-  k.quantize_rows(p.x.data(), 64, 1, 64, {q.data(), scale.data(), sum.data()});
+  std::vector<std::int16_t> q(cols);
+  std::vector<float> scale(cols / kBlock);
+  std::vector<float> sum(cols / kBlock);
+  std::vector<float> half_sum(cols / kBlock);
+  const QuantizedRows quantized{q.data(), scale.data(), sum.data(), half_sum.data()};
+  k.quantize_rows(p.x.data(), cols, 1, cols, quantized);
   std::vector<float> y(72, -1.0F);
-  const bool plain = p.c.type == WeightType::f32 || p.c.type == WeightType::f16;
   for (const auto& [begin, end] : {std::pair{0, 32}, {32, 48}, {48, 70}}) {
-    if (plain)
-      k.linear_float(p.matrix(), p.x.data(), 64, 1, nullptr, y.data(), 70, begin, end);
+    if (is_quantized(p.c.type))
+      k.linear_quantized(p.matrix(), quantized, 1, nullptr, y.data(), 70, begin, end);
     else
-      k.linear_quantized(p.matrix(), {q.data(), scale.data(), sum.data()}, 1, nullptr, y.data(), 70, begin, end);
+      k.linear_float(p.matrix(), p.x.data(), cols, 1, nullptr, y.data(), 70, begin, end);
   }
   EXPECT_EQ(0, std::memcmp(y.data(), whole.data(), 70 * sizeof(float)));
   EXPECT_EQ(y[70], -1.0F);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, Linear,
-                         testing::Values(WeightType::f32, WeightType::f16, WeightType::q4_1, WeightType::q8_0),
-                         [](const auto& type) {
-                           switch (type.param) {
-                             case WeightType::f32:
-                               return std::string("f32");
-                             case WeightType::f16:
-                               return std::string("f16");
-                             case WeightType::q4_1:
-                               return std::string("q4_1");
-                             default:
-                               return std::string("q8_0");
-                           }
-                         });
+struct NamedType {
+  const char* name;
+  WeightType type;
+};
+constexpr NamedType kTypes[] = {
+    {"F32", WeightType::f32},   {"F16", WeightType::f16},       {"BF16", WeightType::bf16},
+    {"Q4_0", WeightType::q4_0}, {"Q4_1", WeightType::q4_1},     {"Q5_0", WeightType::q5_0},
+    {"Q5_1", WeightType::q5_1}, {"Q8_0", WeightType::q8_0},     {"Q2_K", WeightType::q2_k},
+    {"Q3_K", WeightType::q3_k}, {"Q4_K", WeightType::q4_k},     {"Q5_K", WeightType::q5_k},
+    {"Q6_K", WeightType::q6_k}, {"IQ4_NL", WeightType::iq4_nl}, {"IQ4_XS", WeightType::iq4_xs},
+};
+std::vector<WeightType> all_types() {
+  std::vector<WeightType> types;
+  for (const NamedType& named : kTypes) types.push_back(named.type);
+  return types;
+}
+std::string name_of(WeightType type) {
+  for (const NamedType& named : kTypes)
+    if (named.type == type) return named.name;
+  return {};
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, Linear, testing::ValuesIn(all_types()),
+                         [](const auto& type) { return name_of(type.param); });
+
+class StoredBlocks : public testing::TestWithParam<NamedType> {};
+
+// Blocks that llama.cpp quantised, values that gguf-py made of them.
+TEST_P(StoredBlocks, HaveTheReferencesValues) {
+  const auto folder = shared_data() / "engine_golden" / "tiny" / "dequant";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no golden data at " << folder;
+  const auto read = [&](const std::string& name) {
+    std::ifstream file(folder / (std::string(GetParam().name) + name), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string blocks = read(".blocks");
+  const std::string values = read(".f32");
+  constexpr std::size_t rows = 8;
+  constexpr std::size_t cols = 256;
+  ASSERT_EQ(blocks.size(), stored_bytes(GetParam().type, rows, cols));
+  ASSERT_EQ(values.size(), rows * cols * sizeof(float));
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::vector<float> row(cols);
+    dequantize_row(GetParam().type, std::as_bytes(std::span(blocks)).data() + stored_bytes(GetParam().type, r, cols),
+                   cols, row.data());
+    for (std::size_t i = 0; i < cols; ++i) {
+      float want = 0;
+      std::memcpy(&want, values.data() + (r * cols + i) * sizeof want, sizeof want);
+      ASSERT_EQ(row[i], want) << "row " << r << ", value " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, StoredBlocks, testing::ValuesIn(std::span(kTypes).subspan(1)),
+                         [](const auto& named) { return std::string(named.param.name); });
 
 TEST(QuantizeRows, KeepsSixteenBitsOfEachBlockAndSurvivesZeros) {
   std::mt19937 random(10);
@@ -176,7 +258,8 @@ TEST(QuantizeRows, KeepsSixteenBitsOfEachBlockAndSurvivesZeros) {
     std::vector<std::int16_t> q(96);
     std::vector<float> scale(3);
     std::vector<float> sum(3);
-    k->quantize_rows(x.data(), 96, 1, 96, {q.data(), scale.data(), sum.data()});
+    std::vector<float> half_sum(3);
+    k->quantize_rows(x.data(), 96, 1, 96, {q.data(), scale.data(), sum.data(), half_sum.data()});
     for (std::size_t i = 0; i < 96; ++i) EXPECT_NEAR(scale[i / 32] * q[i], x[i], scale[i / 32] * 0.51F) << k->name;
     EXPECT_EQ(scale[1], 0.0F);
     EXPECT_EQ(sum[1], 0.0F);
