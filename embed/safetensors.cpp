@@ -203,6 +203,12 @@ std::optional<SafeTensors> SafeTensors::open(const std::filesystem::path& path, 
   return SafeTensors(std::move(*file), std::move(tensors));
 }
 
+std::vector<std::string_view> SafeTensors::names() const {
+  std::vector<std::string_view> names;
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  return names;
+}
+
 const Tensor* SafeTensors::find(std::string_view name) const {
   const auto found = tensors_.find(name);
   return found == tensors_.end() ? nullptr : &found->second;

@@ -46,6 +46,7 @@ class SafeTensors {
   // The tensor, or nullptr. Lives as long as this object.
   const Tensor* find(std::string_view name) const;
   std::size_t size() const { return tensors_.size(); }
+  std::vector<std::string_view> names() const;
   // The whole file, for hashing.
   std::span<const std::byte> file_bytes() const { return file_.bytes(); }
 

@@ -91,6 +91,18 @@ Result<void> Model::read_weights() {
   return {};
 }
 
+std::optional<Model::Place> Model::find_tensor(std::string_view name) const {
+  for (const Layer& layer : layers_)
+    for (const Projection* projection : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
+      int offset = 0;
+      for (const StackedTensor& tensor : projection->tensors()) {
+        if (tensor.name == name) return Place{projection, offset, tensor.outputs};
+        offset += tensor.outputs;
+      }
+    }
+  return std::nullopt;
+}
+
 void Model::embed(TokenId token, float* out) const {
   const auto type = static_cast<kernels::WeightType>(embeddings_->type);
   const std::size_t row = kernels::stored_bytes(type, 1, static_cast<std::size_t>(shape_.hidden));

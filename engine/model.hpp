@@ -10,7 +10,9 @@
 #include "kernels/weight_arena.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kvasir::engine {
@@ -49,6 +51,13 @@ class Model {
   const std::vector<Layer>& layers() const { return layers_; }
   const std::vector<float>& output_norm() const { return output_norm_; }
   const Projection& head() const { return head_; }
+  // A stacked tensor's place among the layers' projections; nothing if they have no such tensor.
+  struct Place {
+    const Projection* projection;
+    int offset;  // of its outputs
+    int outputs;
+  };
+  std::optional<Place> find_tensor(std::string_view name) const;
   // Writes the embedding of a token: `hidden` floats.
   void embed(TokenId token, float* out) const;
 

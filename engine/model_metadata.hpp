@@ -10,12 +10,9 @@
 
 namespace kvasir::engine {
 
-inline Error bad_model(const ModelFile& file, const std::string& what) {
-  return {ErrorCode::bad_model_file, file.path() + ": " + what, "", 0};
-}
-inline Error unsupported_model(const ModelFile& file, const std::string& what) {
-  return {ErrorCode::unsupported_model, file.path() + ": " + what, "", 0};
-}
+// "FILE: what"
+Error bad_model(const ModelFile& file, const std::string& what);
+Error unsupported_model(const ModelFile& file, const std::string& what);
 
 class ModelMetadata {
  public:

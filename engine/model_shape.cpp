@@ -29,6 +29,14 @@ std::optional<Error> check_heads(const ModelFile& file, const kernels::Attention
 
 }  // namespace
 
+Error bad_model(const ModelFile& file, const std::string& what) {
+  return {ErrorCode::bad_model_file, file.path() + ": " + what, "", 0};
+}
+
+Error unsupported_model(const ModelFile& file, const std::string& what) {
+  return {ErrorCode::unsupported_model, file.path() + ": " + what, "", 0};
+}
+
 void ModelMetadata::fail(const std::string& key, bool missing) {
   if (!error_) error_ = bad_model(file_, prefix_ + key + (missing ? " is missing" : " is out of range"));
 }

@@ -3,9 +3,16 @@
 
 #include "kernels/kernels.hpp"
 
+#include <string>
 #include <vector>
 
 namespace kvasir::engine {
+
+// A tensor that a projection stacks: its name without ".weight", and its rows.
+struct StackedTensor {
+  std::string name;
+  int outputs = 0;
+};
 
 // W may be several stored matrices stacked (QKV, gate + up), so that one pass reads them all. Parts of different types
 // stay apart. The packed weights lie in the model's arena.
@@ -17,7 +24,7 @@ class Projection {
   };
 
   Projection() = default;
-  explicit Projection(int inputs) : inputs_(inputs) {}
+  Projection(int inputs, std::vector<StackedTensor> tensors) : inputs_(inputs), tensors_(std::move(tensors)) {}
 
   void append(const kernels::PackedMatrix& matrix) {
     parts_.push_back({matrix, outputs_});
@@ -29,6 +36,8 @@ class Projection {
   int inputs() const { return inputs_; }
   int outputs() const { return outputs_; }
   const std::vector<Part>& parts() const { return parts_; }
+  // In the order of their outputs.
+  const std::vector<StackedTensor>& tensors() const { return tensors_; }
   // Of a part's outputs; nullptr: none.
   const float* bias(const Part& part) const { return bias_.empty() ? nullptr : bias_.data() + part.offset; }
   bool reads_quantized() const {
@@ -40,6 +49,7 @@ class Projection {
  private:
   int inputs_ = 0;
   int outputs_ = 0;
+  std::vector<StackedTensor> tensors_;
   std::vector<Part> parts_;
   std::vector<float> bias_;
 };

@@ -35,7 +35,9 @@ void StepRunner::Activations::resize(int rows, int width) {
 void StepRunner::plan(std::span<const Segment> segments) {
   groups_.clear();
   rows_ = 0;
+  adapted_ = false;
   for (const Segment& segment : segments) {
+    adapted_ = adapted_ || !segment.lora.empty();
     const int tokens = static_cast<int>(segment.tokens.size());
     for (int first = 0; first < tokens; first += kernels::kAttentionRows) {
       const int rows = std::min(kernels::kAttentionRows, tokens - first);
@@ -85,6 +87,34 @@ void StepRunner::project(const Projection& projection, Activations& a, int rows,
   }
 }
 
+void StepRunner::adapt(const Projection& projection, const LoraUse& use, const RowGroup& group, const Activations& a,
+                       float* out) {
+  static thread_local std::vector<float> low;    // [rows, rank]
+  static thread_local std::vector<float> delta;  // [rows, outputs]
+  const int width = projection.inputs();
+  for (const LoraPart& part : use.adapter->parts(projection)) {
+    const int rank = part.down.rows;
+    const int outputs = part.up.rows;
+    grow(low, group.rows, rank);
+    grow(delta, group.rows, outputs);
+    kernels_.linear_float(part.down, a.values.data() + offset(group.row, width), width, group.rows, nullptr, low.data(),
+                          rank, 0, rank);
+    for (int i = 0; i < group.rows * rank; ++i) low[static_cast<std::size_t>(i)] *= part.scale * use.scale;
+    kernels_.linear_float(part.up, low.data(), rank, group.rows, nullptr, delta.data(), outputs, 0, outputs);
+    for (int r = 0; r < group.rows; ++r)
+      kernels_.add(out + offset(group.row + r, projection.outputs()) + part.offset, delta.data() + offset(r, outputs),
+                   outputs);
+  }
+}
+
+void StepRunner::project_adapted(const Projection& projection, Activations& a, float* out) {
+  project(projection, a, rows_, out);
+  if (!adapted_) return;
+  for_groups([&](const RowGroup& group) {
+    for (const LoraUse& use : group.segment->lora) adapt(projection, use, group, a, out);
+  });
+}
+
 std::span<const float> StepRunner::run(std::span<const Segment> segments) {
   plan(segments);
   const ModelShape& shape = model_.shape();
@@ -120,9 +150,9 @@ void StepRunner::add_branch(const std::vector<float>& post_norm, const RowGroup&
 void StepRunner::run_layer(int index) {
   const Layer& layer = model_.layers()[static_cast<std::size_t>(index)];
   for_groups([&](const RowGroup& group) { norm_into(layer.attention_norm, layer.qkv, group); });
-  project(layer.qkv, normed_, rows_, qkv_.data());
+  project_adapted(layer.qkv, normed_, qkv_.data());
   attend(index);
-  project(layer.attention_out, attended_, rows_, branch_.data());
+  project_adapted(layer.attention_out, attended_, branch_.data());
   for_groups([&](const RowGroup& group) {
     add_branch(layer.attention_post_norm, group);
     norm_into(layer.feed_forward_norm, layer.gate_up, group);
@@ -174,7 +204,7 @@ void StepRunner::attend(int index) {
 void StepRunner::feed_forward(const Layer& layer) {
   const int width = model_.shape().feed_forward;
   const auto activate = model_.shape().architecture->activation == Activation::gelu ? kernels_.geglu : kernels_.swiglu;
-  project(layer.gate_up, normed_, rows_, gate_up_.data());
+  project_adapted(layer.gate_up, normed_, gate_up_.data());
   for_groups([&](const RowGroup& group) {
     for (int r = group.row; r < group.row + group.rows; ++r) {
       const float* gate = gate_up_.data() + offset(r, 2 * width);
@@ -182,7 +212,7 @@ void StepRunner::feed_forward(const Layer& layer) {
     }
     prepare(layer.down, hidden_, width, group.row, group.rows);
   });
-  project(layer.down, hidden_, rows_, branch_.data());
+  project_adapted(layer.down, hidden_, branch_.data());
   for_groups([&](const RowGroup& group) { add_branch(layer.feed_forward_post_norm, group); });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/kv_storage.hpp"
+#include "engine/lora.hpp"
 #include "engine/model.hpp"
 #include "kernels/thread_pool.hpp"
 
@@ -17,6 +18,7 @@ struct Segment {
   int position = 0;                          // of the first token
   std::span<const kernels::BlockRef> table;  // covers positions 0 .. position + tokens - 1
   bool wants_logits = false;                 // of the last token
+  std::span<const LoraUse> lora = {};
 };
 
 // Owns the work memory of a step; nothing is allocated while it runs once it has seen its largest batch. Called by one
@@ -63,7 +65,10 @@ class StepRunner {
   std::span<const float> logits(std::span<const Segment> segments);
   // Quantises rows [first, first + rows) of `a` if the projection needs it.
   void prepare(const Projection& projection, Activations& a, int width, int first, int rows) const;
+  // y = W x + b of all rows, with their segments' adapters.
+  void project_adapted(const Projection& projection, Activations& a, float* out);
   void project(const Projection& projection, Activations& a, int rows, float* out);
+  void adapt(const Projection& projection, const LoraUse& use, const RowGroup& group, const Activations& a, float* out);
   template <typename F>
   void for_groups(F f);
 
@@ -74,6 +79,7 @@ class StepRunner {
 
   std::vector<RowGroup> groups_;
   int rows_ = 0;
+  bool adapted_ = false;         // a segment has an adapter
   std::vector<float> residual_;  // [rows, hidden]
   std::vector<float> qkv_;       // [rows, query + 2 kv]
   std::vector<float> gate_up_;   // [rows, 2 feed_forward]

@@ -77,7 +77,7 @@ std::vector<float> WeightReader::biases(const std::vector<StackedTensor>& tensor
 }
 
 Projection WeightReader::projection(int inputs, const std::vector<StackedTensor>& tensors) {
-  Projection projection(inputs);
+  Projection projection(inputs, tensors);
   std::vector<const Tensor*> found;
   for (const auto& [name, outputs] : tensors) found.push_back(tensor(name + ".weight", inputs, outputs));
   if (error_) return projection;

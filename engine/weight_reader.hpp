@@ -13,12 +13,6 @@
 
 namespace kvasir::engine {
 
-// A tensor that a projection stacks: its name without ".weight", and its rows.
-struct StackedTensor {
-  std::string name;
-  int outputs = 0;
-};
-
 // After the first error nothing is read any more.
 class WeightReader {
  public:

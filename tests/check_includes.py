@@ -16,7 +16,7 @@ MAY_USE = {
     "kernels": (),
     "embed": ("kernels",),
     "cache": ("rag", "embed/embedder.hpp"),
-    "engine": ("rag", "kernels"),
+    "engine": ("rag", "kernels", "embed/safetensors.hpp"),
     "gateway": ("rag", "kernels", "embed", "cache", "engine"),
 }
 

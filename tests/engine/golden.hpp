@@ -19,6 +19,7 @@ struct LoadedModel {
   std::unique_ptr<StepRunner> runner;
   std::vector<kernels::BlockRef> table;
   std::vector<TokenId> in_kv;
+  std::vector<LoraUse> lora;
 
   LoadedModel(const std::string& path, int blocks, const kernels::Kernels& kernels = kernels::best()) {
     auto file = ModelFile::open(path);
@@ -49,7 +50,7 @@ struct LoadedModel {
   std::span<const float> last_logits(std::span<const TokenId> tokens) {
     std::size_t same = 0;
     while (same < in_kv.size() && same + 1 < tokens.size() && in_kv[same] == tokens[same]) ++same;
-    const Segment segment{tokens.subspan(same), static_cast<int>(same), table, true};
+    const Segment segment{tokens.subspan(same), static_cast<int>(same), table, true, lora};
     in_kv.assign(tokens.begin(), tokens.end());
     return runner->run({&segment, 1});
   }
