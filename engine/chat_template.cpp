@@ -24,10 +24,6 @@ constexpr std::int64_t kBytes = 16 << 20;
 constexpr std::int64_t kBytesPerByte = 64;
 constexpr std::int64_t kBytesPerStep = 4;  // of the conversation, for reading through it again and again
 
-constexpr std::string_view kChatMl =
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
-
 bool instructs(const rag::Message& message) {
   return message.role == rag::Role::system || message.role == rag::Role::developer;
 }
@@ -193,10 +189,6 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, std::string bo
   } catch (const std::length_error&) {
     return failure("the chat template makes text that is too long");
   }
-}
-
-ChatTemplate ChatTemplate::chatml() {
-  return *parse(kChatMl, "", "");
 }
 
 bool ChatTemplate::knows_documents() const {

@@ -18,8 +18,6 @@ class ChatTemplate {
   // `source`: Jinja text (tokenizer.chat_template). bos and eos are what the template calls bos_token and eos_token.
   // Error: unsupported_model, with line and construct.
   static Result<ChatTemplate> parse(std::string_view source, std::string bos, std::string eos);
-  // ChatML, for files without a template whose vocabulary has its tokens.
-  static ChatTemplate chatml();
 
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;

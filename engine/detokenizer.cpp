@@ -6,7 +6,9 @@
 namespace kvasir::engine {
 
 std::string Detokenizer::push(TokenId token) {
-  pending_ += tokenizer_->bytes(token);
+  std::string_view bytes = tokenizer_->bytes(token);
+  if (!bytes.empty() && std::exchange(drops_space_, false) && bytes.front() == ' ') bytes.remove_prefix(1);
+  pending_ += bytes;
   std::string text;
   std::string_view rest = pending_;
   while (!rest.empty()) {

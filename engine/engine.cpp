@@ -1,5 +1,6 @@
 #include "engine/engine.hpp"
 
+#include "engine/chat_defaults.hpp"
 #include "engine/llm_engine.hpp"
 #include "engine/memory_limit.hpp"
 
@@ -8,21 +9,13 @@
 namespace kvasir::engine {
 namespace {
 
-Result<ChatTemplate> chat_template(const ModelFile& file, const Tokenizer& tokenizer) {
-  const std::string* source = file.text("tokenizer.chat_template");
-  if (source == nullptr) {
-    for (const char* mark : {"<|im_start|>", "<|im_end|>"}) {
-      const auto tokens = tokenizer.encode(mark, true);
-      if (tokens.empty() || !tokenizer.is_control(tokens.back()))
-        return Error{
-            ErrorCode::unsupported_model,
-            file.path() + ": the file has no chat template, and its vocabulary lacks " + mark + " for the default one",
-            "", 0};
-    }
-    return ChatTemplate::chatml();
-  }
+// `name`: of the template; empty: the file's own.
+Result<ChatTemplate> read_chat_template(const ModelFile& file, const Tokenizer& tokenizer, std::string_view name) {
   const auto piece = [&](TokenId token) { return token < 0 ? std::string() : std::string(tokenizer.piece(token)); };
-  return ChatTemplate::parse(*source, piece(tokenizer.bos()), piece(tokenizer.eos()));
+  const std::string_view source = name.empty() ? *file.text("tokenizer.chat_template") : chat_template_source(name);
+  if (source.empty())
+    return Error{ErrorCode::bad_request, "there is no chat template '" + std::string(name) + "'", "chat_template", 0};
+  return ChatTemplate::parse(source, piece(tokenizer.bos()), piece(tokenizer.eos()));
 }
 
 }  // namespace
@@ -35,7 +28,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
   auto tokenizer = Tokenizer::from(*file);
   if (!tokenizer) return tokenizer.error();
   files.tokenizer = std::move(*tokenizer);
-  auto chat = chat_template(*file, *files.tokenizer);
+  files.chat_name = settings.chat_template;
+  if (files.chat_name.empty() && file->text("tokenizer.chat_template") == nullptr)
+    files.chat_name = default_chat_template(*file, *files.tokenizer);
+  auto chat = read_chat_template(*file, *files.tokenizer, files.chat_name);
   if (!chat) return chat.error();
   files.chat = std::make_unique<ChatTemplate>(std::move(*chat));
   files.constraints = std::make_unique<OutputConstraints>(*files.tokenizer);

@@ -20,7 +20,8 @@
 namespace kvasir::engine {
 
 struct EngineSettings {
-  std::string gguf;                      // path of the model file
+  std::string gguf;           // path of the model file
+  std::string chat_template;  // one of kChatTemplateNames; empty: the file's, or one that fits its vocabulary
   std::uint64_t kv_memory = 2ULL << 30;  // bytes for KV blocks
   int max_sequences = 64;                // running at once
   int max_queue = 256;                   // waiting for admission
@@ -143,6 +144,8 @@ class Engine {
   virtual std::uint64_t invalidate(const std::vector<std::string>& document_keys) = 0;
   virtual EngineStats stats() const = 0;
   virtual int context_length() const = 0;
+  // The name of the chat template in use; empty: it is the file's own.
+  virtual std::string chat_template() const = 0;
 };
 
 }  // namespace kvasir::engine

@@ -90,24 +90,35 @@ std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, 
   }
   std::sort(found.begin(), found.end());
   std::vector<DocumentMark> marks;
-  std::size_t offset = 0;
+  std::string_view rest = text;
   std::size_t next = 0;
-  // The first token stands in the text unless the tokenizer put it there.
-  const bool added_bos =
-      !tokens.empty() && tokens[0] == tokenizer_.bos() && !text.starts_with(tokenizer_.piece(tokens[0]));
   for (std::size_t i = 0; i < tokens.size() && next < found.size(); ++i) {
-    const TokenId token = tokens[i];
-    if (i > 0 || !added_bos)
-      offset += tokenizer_.is_control(token) ? tokenizer_.piece(token).size() : tokenizer_.bytes(token).size();
-    while (next < found.size() && found[next].first < offset)
+    const bool follows = take_token(rest, tokens[i], i == 0);
+    // Where tokens and text part ways, nobody knows how much of the text the rest of the tokens says.
+    const std::size_t said = follows ? text.size() - rest.size() : text.size();
+    while (next < found.size() && found[next].first < said)
       marks.push_back({static_cast<int>(i), std::move(found[next++].second)});
   }
   return marks;
 }
 
+// Takes off `rest` what the token says; false if the text does not go on like that.
+bool PromptReader::take_token(std::string_view& rest, TokenId token, bool first) const {
+  const bool control = tokenizer_.is_control(token);
+  std::string_view says = control ? tokenizer_.piece(token) : tokenizer_.bytes(token);
+  // The tokenizer put BOS there, and a space in front of texts.
+  if (first && token == tokenizer_.bos() && !rest.starts_with(says)) return true;
+  if (tokenizer_.adds_space() && !control && says.starts_with(' ') && !rest.starts_with(says)) says.remove_prefix(1);
+  // Some special tokens swallow the white space behind them.
+  if (!rest.starts_with(says)) rest.remove_prefix(std::min(rest.find_first_not_of(" \t\n\v\f\r"), rest.size()));
+  if (!rest.starts_with(says)) return false;
+  rest.remove_prefix(says.size());
+  return true;
+}
+
 Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& request, std::string& text) const {
   if (request.input->raw && !request.input->raw->tokens.empty()) {
-    Detokenizer spoken(tokenizer_);
+    Detokenizer spoken(tokenizer_, Detokenizer::Of::text);
     for (const TokenId token : request.input->raw->tokens) {
       if (token < 0 || token >= tokenizer_.size())
         return bad_request("prompt",
@@ -156,8 +167,9 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
+  const auto of = request.input->raw ? Detokenizer::Of::continuation : Detokenizer::Of::text;
   sequence->text =
-      std::make_unique<TextStream>(tokenizer_, std::move(request.stop), request.sampling.top_logprobs >= 0);
+      std::make_unique<TextStream>(tokenizer_, of, std::move(request.stop), request.sampling.top_logprobs >= 0);
   if (request.input->tools.in_play()) sequence->calls.emplace(request.input->tools, chat_.tool_form());
   if (*constraint) sequence->constraint = std::move(*constraint);
   sequence->submitted = submission.submitted;

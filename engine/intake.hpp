@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
 
 namespace kvasir::engine {
@@ -39,6 +40,7 @@ class PromptReader {
   Result<std::vector<TokenId>> tokenize(const GenerateRequest& request, std::string& text) const;
   std::vector<DocumentMark> find_documents(const std::string& text, std::span<const TokenId> tokens,
                                            const rag::DocumentSet& documents) const;
+  bool take_token(std::string_view& rest, TokenId token, bool first) const;
 
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;

@@ -24,6 +24,7 @@ struct LoadedFiles {
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat;
+  std::string chat_name;  // of `chat`; empty: the file's own
   std::unique_ptr<OutputConstraints> constraints;
 };
 
@@ -37,6 +38,7 @@ class LlmEngine final : public Engine {
   std::uint64_t invalidate(const std::vector<std::string>& document_keys) override;
   EngineStats stats() const override;
   int context_length() const override { return context_; }
+  std::string chat_template() const override { return files_.chat_name; }
 
  private:
   using Message = std::function<void()>;

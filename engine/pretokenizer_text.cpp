@@ -13,6 +13,11 @@ std::uint8_t PreTokenizerText::classes_of(char32_t code_point) {
   if ((category & U_GC_L_MASK) != 0) classes |= kLetter;
   if ((category & U_GC_N_MASK) != 0) classes |= kNumber;
   if ((category & U_GC_P_MASK) != 0) classes |= kPunctuation;
+  if ((category & U_GC_M_MASK) != 0) classes |= kMark;
+  if ((category & U_GC_S_MASK) != 0) classes |= kSymbol;
+  const std::uint32_t caseless = U_GC_LM_MASK | U_GC_LO_MASK | U_GC_M_MASK;
+  if ((category & (caseless | U_GC_LU_MASK | U_GC_LT_MASK)) != 0) classes |= kUpper;
+  if ((category & (caseless | U_GC_LL_MASK)) != 0) classes |= kLower;
   if (u_isUWhiteSpace(c) != 0) classes |= kSpace;
   return classes;
 }

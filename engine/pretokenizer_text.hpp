@@ -24,6 +24,10 @@ class PreTokenizerText {
   bool number(std::size_t i) const { return (classes_[i] & kNumber) != 0; }            // \p{N}
   bool punctuation(std::size_t i) const { return (classes_[i] & kPunctuation) != 0; }  // \p{P}
   bool space(std::size_t i) const { return (classes_[i] & kSpace) != 0; }              // \s
+  bool mark(std::size_t i) const { return (classes_[i] & kMark) != 0; }                // \p{M}
+  bool symbol(std::size_t i) const { return (classes_[i] & kSymbol) != 0; }            // \p{S}
+  bool upper(std::size_t i) const { return (classes_[i] & kUpper) != 0; }  // [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
+  bool lower(std::size_t i) const { return (classes_[i] & kLower) != 0; }  // [\p{Ll}\p{Lm}\p{Lo}\p{M}]
   bool newline(std::size_t i) const { return code_points_[i] == '\r' || code_points_[i] == '\n'; }
   bool other(std::size_t i) const { return (classes_[i] & (kLetter | kNumber | kSpace)) == 0; }  // [^\s\p{L}\p{N}]
 
@@ -32,6 +36,10 @@ class PreTokenizerText {
   static constexpr std::uint8_t kNumber = 2;
   static constexpr std::uint8_t kPunctuation = 4;
   static constexpr std::uint8_t kSpace = 8;
+  static constexpr std::uint8_t kMark = 16;
+  static constexpr std::uint8_t kSymbol = 32;
+  static constexpr std::uint8_t kUpper = 64;
+  static constexpr std::uint8_t kLower = 128;
   static std::uint8_t classes_of(char32_t code_point);
 
   std::string_view text_;

@@ -20,8 +20,8 @@ class TextStream {
     bool empty() const { return text.empty() && logprobs.empty(); }
   };
 
-  TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop, bool logprobs)
-      : tokenizer_(tokenizer), detokenizer_(tokenizer), stop_(std::move(stop)), wants_logprobs_(logprobs) {}
+  TextStream(const Tokenizer& tokenizer, Detokenizer::Of of, std::vector<std::string> stop, bool logprobs)
+      : tokenizer_(tokenizer), detokenizer_(tokenizer, of), stop_(std::move(stop)), wants_logprobs_(logprobs) {}
 
   Delta push(const SampledToken& sampled);
   // What was held back, when the answer ends otherwise.

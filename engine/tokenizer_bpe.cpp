@@ -1,8 +1,10 @@
-#include "engine/tokenizer_bpe.hpp"
+// Byte-level BPE: words are cut by the pre-tokenizer, their bytes merged by the ranks that the file lists.
+#include "engine/pretokenizer.hpp"
+#include "engine/tokenizer_encoder.hpp"
+#include "engine/tokenizer_merges.hpp"
 
-#include <algorithm>
-#include <functional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include <fmt/core.h>
@@ -14,19 +16,22 @@ Error bad_merge(std::size_t rank, std::string_view why) {
   return {.code = ErrorCode::bad_model_file, .message = fmt::format("merge {} {}", rank, why), .param = {}};
 }
 
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
+struct PairHash {
+  std::size_t operator()(std::uint64_t pair) const { return pair * 0x9E3779B97F4A7C15ULL >> 20; }
+};
+using Merges = std::unordered_map<std::uint64_t, SymbolChain::Merge, PairHash>;
+
+std::uint64_t pair(TokenId left, TokenId right) {
+  return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
 }
 
-}  // namespace
-
-Result<BytePairMerges> BytePairMerges::from(const ModelFile& file, const Vocabulary& vocabulary) {
+Result<Merges> read_merges(const ModelFile& file, const Vocabulary& vocabulary) {
   const auto* lines = file.texts("tokenizer.ggml.merges");
   if (lines == nullptr) {
     return Error{.code = ErrorCode::bad_model_file, .message = "tokenizer.ggml.merges is missing", .param = {}};
   }
-  BytePairMerges merges;
-  merges.merges_.reserve(lines->size());
+  Merges merges;
+  merges.reserve(lines->size());
   for (std::size_t rank = 0; rank < lines->size(); ++rank) {
     const std::string_view line = (*lines)[rank];
     const std::size_t space = line.find(' ', 1);
@@ -37,55 +42,65 @@ Result<BytePairMerges> BytePairMerges::from(const ModelFile& file, const Vocabul
     const TokenId right_token = vocabulary.find(right);
     const TokenId merged = vocabulary.find(std::string(left) + std::string(right));
     if (left_token < 0 || right_token < 0 || merged < 0) return bad_merge(rank, "names a piece that is not a token");
-    merges.merges_.try_emplace(pair(left_token, right_token), Merge{static_cast<std::uint32_t>(rank), merged});
+    merges.try_emplace(pair(left_token, right_token), SymbolChain::Merge{static_cast<std::uint32_t>(rank), merged});
   }
   return merges;
 }
 
-// Notes the merge of `left` with its right neighbour, if there is one.
-void BytePairMerges::propose(Scratch& scratch, std::int32_t left) const {
-  Scratch::Symbol& symbol = scratch.symbols[at(left)];
-  symbol.merged = -1;
-  if (symbol.next < 0) return;
-  const auto found = merges_.find(pair(symbol.token, scratch.symbols[at(symbol.next)].token));
-  if (found == merges_.end()) return;
-  symbol.rank = found->second.rank;
-  symbol.merged = found->second.merged;
-  scratch.heap.push_back(std::uint64_t{symbol.rank} << 32 | static_cast<std::uint32_t>(left));
-  std::push_heap(scratch.heap.begin(), scratch.heap.end(), std::greater<>());
-}
+class ByteLevelEncoder final : public TextEncoder {
+ public:
+  ByteLevelEncoder(const Vocabulary& vocabulary, Merges merges, const PreTokenizer& pre_tokenizer)
+      : vocabulary_(vocabulary), merges_(std::move(merges)), pre_tokenizer_(pre_tokenizer) {}
 
-void BytePairMerges::encode(std::string_view word, const Vocabulary& vocabulary, Scratch& scratch,
-                            std::vector<TokenId>& tokens) const {
-  auto& symbols = scratch.symbols;
-  auto& heap = scratch.heap;
-  symbols.clear();
-  heap.clear();
-  const auto count = static_cast<std::int32_t>(word.size());
-  for (std::int32_t i = 0; i < count; ++i) {
-    const TokenId token = vocabulary.byte_token(static_cast<std::uint8_t>(word[at(i)]));
-    symbols.push_back({.token = token, .previous = i - 1, .next = i + 1 < count ? i + 1 : -1});
+  void encode(std::string_view text, bool /*starts*/, std::vector<TokenId>& tokens) const override {
+    SymbolChain chain;
+    for (const std::string_view word : pre_tokenizer_.split(text)) {
+      const TokenId whole = pre_tokenizer_.whole_words_first() ? vocabulary_.find_bytes(word) : -1;
+      if (whole >= 0) {
+        tokens.push_back(whole);
+      } else {
+        merge_word(word, chain, tokens);
+      }
+    }
   }
-  for (std::int32_t i = 0; i < count; ++i) propose(scratch, i);
-  while (!heap.empty()) {
-    const std::uint64_t best = heap.front();
-    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-    heap.pop_back();
-    const auto left = static_cast<std::int32_t>(best & 0xFFFFFFFFU);
-    Scratch::Symbol& symbol = symbols[at(left)];
-    // A rank names one pair: if it is still this symbol's, so is the merge.
-    if (symbol.merged < 0 || symbol.rank != best >> 32) continue;
-    Scratch::Symbol& right = symbols[at(symbol.next)];
-    symbol.token = symbol.merged;
-    symbol.next = right.next;
-    right.merged = -1;
-    if (symbol.next >= 0) symbols[at(symbol.next)].previous = left;
-    if (symbol.previous >= 0) propose(scratch, symbol.previous);
-    propose(scratch, left);
+  bool adds_bos() const override { return pre_tokenizer_.adds_bos(); }
+
+ private:
+  // A byte that the vocabulary lacks is left out.
+  void merge_word(std::string_view word, SymbolChain& chain, std::vector<TokenId>& tokens) const {
+    chain.clear();
+    for (const char byte : word) chain.append(vocabulary_.byte_token(static_cast<std::uint8_t>(byte)));
+    chain.merge([&](SymbolChain::Index left, SymbolChain::Index right) -> std::optional<SymbolChain::Merge> {
+      const auto found = merges_.find(pair(chain.token(left), chain.token(right)));
+      return found == merges_.end() ? std::nullopt : std::optional(found->second);
+    });
+    for (SymbolChain::Index i = chain.first(); i >= 0; i = chain.next(i)) {
+      if (chain.token(i) >= 0) tokens.push_back(chain.token(i));
+    }
   }
-  for (std::int32_t i = count > 0 ? 0 : -1; i >= 0; i = symbols[at(i)].next) {
-    if (symbols[at(i)].token >= 0) tokens.push_back(symbols[at(i)].token);
+
+  const Vocabulary& vocabulary_;
+  Merges merges_;
+  const PreTokenizer& pre_tokenizer_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<TextEncoder>> byte_level_encoder(const ModelFile& file, const Vocabulary& vocabulary,
+                                                        TokenId /*unknown*/) {
+  const auto unsupported = [](std::string message) {
+    return Error{.code = ErrorCode::unsupported_model, .message = std::move(message), .param = {}};
+  };
+  const std::string* pre = file.text("tokenizer.ggml.pre");
+  if (pre == nullptr) return unsupported("tokenizer.ggml.pre is missing; convert the model again");
+  const PreTokenizer* pre_tokenizer = PreTokenizer::named(*pre);
+  if (pre_tokenizer == nullptr) {
+    return unsupported(fmt::format("needs the pre-tokenizer '{}', which is unknown", *pre));
   }
+  Result<Merges> merges = read_merges(file, vocabulary);
+  if (!merges) return merges.error();
+  return std::unique_ptr<TextEncoder>(
+      std::make_unique<ByteLevelEncoder>(vocabulary, *std::move(merges), *pre_tokenizer));
 }
 
 }  // namespace kvasir::engine

@@ -1,5 +1,6 @@
 #include "gateway/config.hpp"
 
+#include "engine/chat_defaults.hpp"
 #include "gateway/config_section.hpp"
 #include "gateway/cors.hpp"
 #include "gateway/network.hpp"
@@ -108,6 +109,8 @@ Price read_price(ConfigSection section) {
 engine::EngineSettings read_engine(ConfigSection section) {
   engine::EngineSettings engine;
   section.read("gguf", engine.gguf);
+  engine.chat_template =
+      section.read_word("chat_template", {engine::kChatTemplateNames.begin(), engine::kChatTemplateNames.end()}, {});
   section.read_word("device", {"auto", "cpu"}, {"cuda"});
   section.read_word("kv_type", {"f16"}, {"int8", "int4"});
   section.read_bytes("kv_memory", engine.kv_memory, 1ULL << 20, 1ULL << 44);

@@ -66,6 +66,7 @@ void print_auth(YAML::Emitter& out, const Settings& settings) {
 void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
   out << YAML::Key << "engine" << YAML::Value << YAML::BeginMap;
   out << YAML::Key << "gguf" << YAML::Value << engine.gguf;
+  if (!engine.chat_template.empty()) out << YAML::Key << "chat_template" << YAML::Value << engine.chat_template;
   out << YAML::Key << "device" << YAML::Value << "auto";
   out << YAML::Key << "kv_type" << YAML::Value << "f16";
   out << YAML::Key << "kv_memory" << YAML::Value << print_bytes(engine.kv_memory);

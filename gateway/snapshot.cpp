@@ -13,6 +13,8 @@ std::shared_ptr<Backend> open_backend(const ModelSettings& model, const Upstream
     error = "model " + model.name + ": " + engine.error().message;
     return nullptr;
   }
+  if (const std::string chat = (*engine)->chat_template(); !chat.empty() && hooks.log)
+    hooks.log("model " + model.name + " uses the chat template '" + chat + "', which is not its file's");
   return std::make_shared<EngineBackend>(model.name, std::move(*engine));
 }
 

@@ -2,12 +2,14 @@
 // templates.
 #include "engine/chat_template.hpp"
 
+#include "engine/chat_defaults.hpp"
 #include "engine/model_file.hpp"
-#include "tests/test_files.hpp"
+#include "tests/engine/small_tokenizer.hpp"
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -45,6 +47,10 @@ std::string render(std::string_view source, const std::vector<rag::Message>& mes
   if (!parsed) return "error: " + parsed.error().message;
   const auto text = parsed->render(messages, documents, true);
   return text ? *text : "error: " + text.error().message;
+}
+
+ChatTemplate named(std::string_view name) {
+  return *ChatTemplate::parse(chat_template_source(name), "<s>", "</s>");
 }
 
 struct Case {
@@ -181,11 +187,66 @@ TEST(ChatTemplate, RaisedExceptionsReachTheCallerInTheTemplatesWords) {
   EXPECT_EQ(text.error().param, "messages");
 }
 
+TEST(ChatDefaults, EachNameWritesTheTurnsAsItsFamilyReadsThem) {
+  const std::map<std::string, std::string> texts{
+      {"gemma",
+       "<start_of_turn>user\nBe brief.\n\nHello<end_of_turn>\n<start_of_turn>model\nHi<end_of_turn>\n"
+       "<start_of_turn>user\nWho?<end_of_turn>\n<start_of_turn>model\n"},
+      {"llama2", "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHello [/INST] Hi </s><s>[INST] Who? [/INST]"},
+      {"llama3",
+       "<|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
+       "Hello<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nHi<|eot_id|>"
+       "<|start_header_id|>user<|end_header_id|>\n\nWho?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
+      {"phi3",
+       "<|system|>\nBe brief.<|end|>\n<|user|>\nHello<|end|>\n<|assistant|>\nHi<|end|>\n<|user|>\n Who? <|end|>\n"
+       "<|assistant|>\n"},
+      {"mistral", "[INST] Be brief.\n\nHello [/INST] Hi</s>[INST] Who? [/INST]"},
+      {"plain", "Be brief.\n\nUser: Hello\nAssistant: Hi\nUser:  Who? \nAssistant:"}};
+  for (const auto& [name, text] : texts) EXPECT_EQ(*named(name).render(kChat, {}, true), text) << name;
+  EXPECT_EQ(*named("gemma").render(kTurns, {}, false),
+            "<start_of_turn>user\nHello<end_of_turn>\n<start_of_turn>model\nHi<end_of_turn>\n"
+            "<start_of_turn>user\nWho?<end_of_turn>\n");
+}
+
+TEST(ChatDefaults, EveryNameHasASource) {
+  for (const std::string_view name : kChatTemplateNames) EXPECT_FALSE(chat_template_source(name).empty()) << name;
+  EXPECT_TRUE(chat_template_source("klingon").empty());
+}
+
+TEST(ChatDefaults, AFileWithoutATemplateGetsTheOneOfItsMarksOrItsName) {
+  const auto chosen = [](const std::vector<std::string>& specials, const std::string& name) {
+    std::vector<std::string> tokens{"a"};
+    tokens.insert(tokens.end(), specials.begin(), specials.end());
+    std::vector<std::int32_t> types(tokens.size(), kControl);
+    types[0] = kNormal;
+    GgufWriter gguf;
+    gguf.text("general.name", name);
+    gguf.text("tokenizer.ggml.model", "gpt2");
+    gguf.text("tokenizer.ggml.pre", "gpt-2");
+    gguf.texts("tokenizer.ggml.tokens", tokens);
+    gguf.integers("tokenizer.ggml.token_type", types);
+    gguf.texts("tokenizer.ggml.merges", {});
+    const auto path = std::filesystem::temp_directory_path() / ("kvasir-chat-defaults-" + std::to_string(::getpid()));
+    gguf.write(path);
+    const auto file = ModelFile::open(path);
+    std::filesystem::remove(path);
+    return std::string(default_chat_template(*file, **Tokenizer::from(*file)));
+  };
+  EXPECT_EQ(chosen({"<|im_start|>", "<|im_end|>"}, ""), "chatml");
+  EXPECT_EQ(chosen({"<start_of_turn>", "<end_of_turn>"}, ""), "gemma");
+  EXPECT_EQ(chosen({"<|start_header_id|>", "<|eot_id|>"}, ""), "llama3");
+  EXPECT_EQ(chosen({"<|assistant|>", "<|end|>"}, ""), "phi3");
+  EXPECT_EQ(chosen({"[INST]", "[/INST]"}, ""), "mistral");
+  EXPECT_EQ(chosen({}, "Mistral 7B Instruct v0.2"), "mistral");
+  EXPECT_EQ(chosen({}, "Llama-2 7B Chat"), "llama2");
+  EXPECT_EQ(chosen({"<|im_start|>"}, "Llama-2 7B"), "plain");
+}
+
 TEST(ChatTemplate, ChatMlWritesEveryTurnAndOpensTheAnswer) {
-  EXPECT_EQ(*ChatTemplate::chatml().render(kChat, {}, true),
+  EXPECT_EQ(*named("chatml").render(kChat, {}, true),
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
             "<|im_start|>assistant\nHi<|im_end|>\n<|im_start|>user\n Who? <|im_end|>\n<|im_start|>assistant\n");
-  EXPECT_THAT(*ChatTemplate::chatml().render(kChat, {}, false), ::testing::EndsWith(" Who? <|im_end|>\n"));
+  EXPECT_THAT(*named("chatml").render(kChat, {}, false), ::testing::EndsWith(" Who? <|im_end|>\n"));
 }
 
 TEST(ChatTemplate, ASystemMessageThatTheTemplateRefusesOrIgnoresIsPutBeforeTheFirstQuestion) {
@@ -199,7 +260,7 @@ TEST(ChatTemplate, ASystemMessageThatTheTemplateRefusesOrIgnoresIsPutBeforeTheFi
 
 TEST(ChatTemplate, TheDevelopersRoleIsTheSystemsToAModel) {
   const std::vector<rag::Message> messages{{rag::Role::developer, "Be brief.", ""}, {rag::Role::user, "Hi", ""}};
-  EXPECT_THAT(*ChatTemplate::chatml().render(messages, {}, true), StartsWith("<|im_start|>system\nBe brief."));
+  EXPECT_THAT(*named("chatml").render(messages, {}, true), StartsWith("<|im_start|>system\nBe brief."));
 }
 
 TEST(ChatTemplate, DocumentsReachTemplatesThatKnowThem) {
@@ -214,7 +275,7 @@ TEST(ChatTemplate, DocumentsReachTemplatesThatKnowThem) {
 
 TEST(ChatTemplate, TextOfTheUserIsNeverTakenForATemplate) {
   const std::vector<rag::Message> messages{{rag::Role::user, "{{ 1 + 1 }}{% if %}", ""}};
-  EXPECT_THAT(*ChatTemplate::chatml().render(messages, {}, true), HasSubstr("{{ 1 + 1 }}{% if %}"));
+  EXPECT_THAT(*named("chatml").render(messages, {}, true), HasSubstr("{{ 1 + 1 }}{% if %}"));
 }
 
 class HostileTemplate : public ::testing::TestWithParam<Case> {};
@@ -304,7 +365,7 @@ void leave_no_memory() {
 TEST(ChatTemplate, WhereMemoryEndsRenderingAndParsingEndWithAnError) {
   const auto render_without_memory = [] {
     const std::vector<rag::Message> messages{{rag::Role::user, std::string(64 << 20, 'x'), ""}};
-    const ChatTemplate chatml = ChatTemplate::chatml();
+    const ChatTemplate chatml = named("chatml");
     leave_no_memory();
     const auto text = chatml.render(messages, {}, true);
     std::_Exit(!text && text.error().code == ErrorCode::bad_request ? 0 : 1);
@@ -385,7 +446,7 @@ TEST(ChatTemplate, SmolLM2RendersAsTheReferenceDoes) {
   ASSERT_TRUE(file) << file.error().message;
   const auto parsed = ChatTemplate::parse(*file->text("tokenizer.chat_template"), "<|im_start|>", "<|im_end|>");
   ASSERT_TRUE(parsed) << parsed.error().message;
-  EXPECT_EQ(*parsed->render(kChat, {}, true), *ChatTemplate::chatml().render(kChat, {}, true));
+  EXPECT_EQ(*parsed->render(kChat, {}, true), *named("chatml").render(kChat, {}, true));
   const std::vector<rag::Message> question{{rag::Role::user, "Hi", ""}};
   EXPECT_EQ(*parsed->render(question, {}, true),
             "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"

@@ -31,6 +31,16 @@ class GgufWriter {
     header(key, 6);
     put(meta_, value);
   }
+  void boolean(std::string_view key, bool value) {
+    header(key, 7);
+    put(meta_, static_cast<std::uint8_t>(value));
+  }
+  void numbers(std::string_view key, const std::vector<float>& values) {
+    header(key, 9);
+    put(meta_, std::uint32_t{6});
+    put(meta_, static_cast<std::uint64_t>(values.size()));
+    for (const float value : values) put(meta_, value);
+  }
   void texts(std::string_view key, const std::vector<std::string>& values) {
     header(key, 9);
     put(meta_, std::uint32_t{8});

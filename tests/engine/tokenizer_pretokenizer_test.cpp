@@ -73,5 +73,35 @@ TEST(PreTokenizer, UnknownNamesAreNotGuessed) {
   EXPECT_EQ(PreTokenizer::named("klingon"), nullptr);
 }
 
+TEST(PreTokenizer, TekkenCutsWhereTheCaseOfAWordChanges) {
+  EXPECT_THAT(split("tekken", "HelloWorld ABCdef XYZ"), ElementsAre("Hello", "World", " ABCdef", " XYZ"));
+  EXPECT_THAT(split("tekken", "ĐẹpÉT 中A 12"), ElementsAre("Đẹp", "ÉT", " 中", "A", " ", "1", "2"));
+  EXPECT_THAT(split("tekken", "a//\n b's"), ElementsAre("a", "//\n", " b", "'s"));
+}
+
+TEST(PreTokenizer, Gpt4oKeepsContractionsWithTheirWords) {
+  EXPECT_THAT(split("gpt-4o", "we'LL go, 12345"), ElementsAre("we'LL", " go", ",", " ", "123", "45"));
+}
+
+TEST(PreTokenizer, DeepSeek3KeepsMarksWithLettersAndSignsWithAsciiWords) {
+  EXPECT_THAT(split("deepseek-v3", "a.bc (x) 1234\n"), ElementsAre("a", ".bc", " (", "x", ")", " ", "123", "4", "\n"));
+  EXPECT_THAT(split("deepseek-v3", "e\u0301t 你好 カナ"), ElementsAre("e\u0301t", " ", "你好", " ", "カナ"));
+}
+
+TEST(PreTokenizer, DefaultTakesPunctuationFirst) {
+  EXPECT_THAT(split("default", "a, 1234"), ElementsAre("a", ",", " ", "123", "4"));
+}
+
+TEST(PreTokenizer, FamiliesShareRulesUnderNamesOfTheirOwn) {
+  for (const char* name :
+       {"phi-2", "mpt", "olmo", "starcoder", "refact", "command-r", "exaone", "falcon3", "pixtral", "dbrx", "smaug-bpe",
+        "chatglm-bpe", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan", "llama4"}) {
+    EXPECT_NE(PreTokenizer::named(name), nullptr) << name;
+  }
+  EXPECT_TRUE(PreTokenizer::named("tekken")->adds_bos());
+  EXPECT_TRUE(PreTokenizer::named("llama-bpe")->whole_words_first());
+  EXPECT_FALSE(PreTokenizer::named("dbrx")->whole_words_first());
+}
+
 }  // namespace
 }  // namespace kvasir::engine

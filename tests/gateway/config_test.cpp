@@ -45,7 +45,7 @@ auth:
   admin: {sha256: "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"}
 models:
   - name: smollm2
-    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32}
+    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32, chat_template: gemma}
   - name: mock
     upstream: {base_url: "http://127.0.0.1:9101/v1/", api_key: "${MOCK_KEY:-none}", model: mock, timeout: 90s}
     price: {input: 0.15, output: 0.60}
@@ -70,6 +70,7 @@ cache:
   EXPECT_EQ(settings.admin_sha256.substr(0, 4), "cb00");
   EXPECT_EQ(settings.models.at(1).price, (Price{150'000, 150'000, 600'000}));
   EXPECT_EQ(settings.models.at(0).engine->kv_memory, 2ULL << 30);
+  EXPECT_EQ(settings.models.at(0).engine->chat_template, "gemma");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).base_url, "http://127.0.0.1:9101/v1");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).api_key, "none");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).timeout, std::chrono::seconds(90));
@@ -105,6 +106,13 @@ TEST(Config, reports_all_errors_with_their_places) {
                           HasSubstr("k.yaml:3:41: models[0].engine.device: 'cuda' is not available in this version"),
                           HasSubstr("k.yaml:4:5: model 'b' needs either engine or upstream"),
                           HasSubstr("k.yaml:6:8: cache.ttl is 'soon'")));
+}
+
+TEST(Config, knows_the_chat_templates_by_name) {
+  EXPECT_THAT(
+      messages(parse("models: [{name: a, engine: {gguf: x, chat_template: vicuna}}]\n")),
+      ElementsAre(HasSubstr("k.yaml:1:53: models[0].engine.chat_template is 'vicuna'; expected chatml or gemma or "
+                            "llama2 or llama3 or phi3 or mistral or plain")));
 }
 
 TEST(Config, says_where_the_yaml_itself_is_broken) {

@@ -50,6 +50,7 @@ class PlayedEngine final : public engine::Engine {
   std::uint64_t invalidate(const std::vector<std::string>& keys) override { return keys.size(); }
   engine::EngineStats stats() const override { return {}; }
   int context_length() const override { return 2048; }
+  std::string chat_template() const override { return {}; }
 
   // The n-th request (from 0), once it is there.
   Call call(std::size_t index) {
