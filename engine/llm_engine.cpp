@@ -30,7 +30,7 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       kernels_(kernels::best()),
       storage_(std::move(storage)),
       pool_(blocks),
-      tree_(depth_cost(files_.model->shape())),
+      tree_(pool_, make_eviction_policy(settings.kv_eviction, depth_cost(files_.model->shape()))),
       scheduler_(pool_, tree_, storage_, {settings.max_sequences, settings.step_tokens}),
       threads_(thread_count(settings.threads)),
       runner_(*files_.model, storage_, threads_, kernels_),
@@ -261,7 +261,8 @@ void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
 void LlmEngine::publish() {
   EngineStats now = counters_;
   now.kv_blocks_total = static_cast<std::uint64_t>(pool_.total());
-  now.kv_blocks_cached = static_cast<std::uint64_t>(tree_.evictable());
+  now.kv_blocks_cached = static_cast<std::uint64_t>(tree_.idle());
+  now.kv_blocks_pinned = static_cast<std::uint64_t>(tree_.pinned_blocks());
   now.kv_blocks_used = static_cast<std::uint64_t>(pool_.total() - pool_.free()) - now.kv_blocks_cached;
   now.running = scheduler_.running();
   now.waiting = scheduler_.waiting();

@@ -68,7 +68,7 @@ bool Scheduler::try_admit(Sequence& sequence) {
   if (prefix_in_flight(sequence, resident.tokens)) return false;
   const int needed = blocks_for(sequence.size()) - resident.tokens / kTokens;
   // What the match is about to hold cannot be evicted for it.
-  if (needed > pool_.free() + tree_.evictable() - resident.unheld_blocks) return false;
+  if (needed > pool_.free() + tree_.evictable() - resident.evictable_blocks) return false;
   PrefixMatch match;
   if (sequence.record) match = tree_.match(sequence.cache_namespace, reusable(sequence));
   if (const int missing = needed - pool_.free(); missing > 0) {
