@@ -184,6 +184,11 @@ void PrefixTree::insert(std::string_view space, std::span<const TokenId> tokens,
   auto found = roots_.find(space);
   if (found == roots_.end()) found = roots_.emplace(std::string(space), std::make_unique<Node>()).first;
   Node* node = found->second.get();
+  // A node may go on, with another prompt, where these tokens end: documents that begin later are not in it.
+  const auto begun = std::count_if(documents.begin(), documents.end(), [&](const DocumentMark& document) {
+    return document.token < static_cast<int>(tokens.size());
+  });
+  documents = documents.first(static_cast<std::size_t>(begun));
   while (!blocks.empty()) {
     Node* next = child(*node, tokens);
     if (next == nullptr) return append(*node, tokens, blocks, documents);

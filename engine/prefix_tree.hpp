@@ -64,7 +64,8 @@ class PrefixTree {
   Resident resident(std::string_view space, std::span<const TokenId> tokens) const;
 
   // Records that blocks[i] holds tokens [16 i, 16 i + 16). `tokens` covers the blocks exactly. Where the tree already
-  // has a block for the same prefix, `blocks[i]` is exchanged for it: equal prefixes hold one block.
+  // has a block for the same prefix, `blocks[i]` is exchanged for it: equal prefixes hold one block. Documents are in
+  // the order of their tokens; those that begin later are left out.
   void insert(std::string_view space, std::span<const TokenId> tokens, std::span<Block> blocks,
               std::span<const DocumentMark> documents);
 

@@ -161,6 +161,16 @@ TEST(PrefixTree, InvalidatingADocumentRemovesItsBlocksAndAllThatFollow) {
   EXPECT_EQ(cache.tree.resident("", run(0, 32) + run(400, 32)).tokens, 64);
 }
 
+TEST(PrefixTree, MarksNoDocumentWhereAnotherPromptGoesOn) {
+  Cache cache;
+  cache.insert(run(0, 64));
+  // Given a prompt of which one block is computed so far, with a document in its third.
+  auto blocks = cache.take(1);
+  cache.tree.insert("", run(0, 16), blocks, std::vector<DocumentMark>{{35, "a"}});
+  EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"a"}), 0U);
+  EXPECT_EQ(cache.tree.resident("", run(0, 64)).tokens, 64);
+}
+
 // A naive model: the set of all whole-block prefixes that were inserted, and how long each is.
 TEST(PrefixTree, AgreesWithASetOfPrefixesUnderRandomInserts) {
   std::mt19937 random(11);
