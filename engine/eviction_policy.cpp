@@ -21,7 +21,7 @@ class Pgdsf final : public EvictionPolicy {
 
   double priority(const NodeUse& use) const override {
     const double cost_per_token = 1.0 + depth_cost_ * (use.depth + 0.5 * use.tokens);
-    return clock_ + (1.0 + std::log2(static_cast<double>(use.uses))) * std::sqrt(cost_per_token);
+    return clock_ + (1.0 + std::log2(static_cast<double>(use.uses))) * std::cbrt(cost_per_token);
   }
   void evicted(double priority) override { clock_ = std::max(clock_, priority); }
 
