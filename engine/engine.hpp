@@ -71,7 +71,8 @@ struct GenerateRequest {
   int max_tokens = 0;                          // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;
-  std::string cache_namespace;  // tenant salt: KV is shared inside a namespace only
+  std::string cache_namespace;  // tenant salt: KV is shared inside a namespace only, and namespaces take turns
+  int priority = 0;             // higher first
   bool prompt_cache = true;     // read and record prefixes
 };
 
