@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/error.hpp"
+#include "engine/eviction_policy.hpp"
 #include "engine/tool_use.hpp"
 #include "rag/prompt.hpp"
 
@@ -28,6 +29,7 @@ struct EngineSettings {
   int max_context = 0;                   // tokens; 0: what the model file says
   int step_tokens = 256;                 // prefill tokens of one step; a quarter while others decode
   int threads = 0;                       // 0: one per core
+  EvictionKind kv_eviction = EvictionKind::pgdsf;
 
   bool operator==(const EngineSettings&) const = default;
 };
@@ -70,7 +72,8 @@ struct GenerateRequest {
   int max_tokens = 0;                          // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;
-  std::string cache_namespace;  // tenant salt: KV is shared inside a namespace only
+  std::string cache_namespace;  // tenant salt: KV is shared inside a namespace only, and namespaces take turns
+  int priority = 0;             // higher first
   bool prompt_cache = true;     // read and record prefixes
 };
 
@@ -114,6 +117,7 @@ struct EngineStats {
   std::uint64_t kv_blocks_total = 0;
   std::uint64_t kv_blocks_used = 0;    // referenced by running sequences
   std::uint64_t kv_blocks_cached = 0;  // in the radix tree and not referenced by a running sequence
+  std::uint64_t kv_blocks_pinned = 0;  // in the radix tree and protected from eviction
   int running = 0;
   int waiting = 0;
   std::uint64_t prompt_tokens = 0;

@@ -163,6 +163,7 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->id = submission.id;
   sequence->max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
   sequence->cache_namespace = std::move(request.cache_namespace);
+  sequence->priority = request.priority;
   sequence->record = request.prompt_cache;
   sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);

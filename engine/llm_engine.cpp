@@ -30,7 +30,7 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       kernels_(kernels::best()),
       storage_(std::move(storage)),
       pool_(blocks),
-      tree_(depth_cost(files_.model->shape())),
+      tree_(pool_, make_eviction_policy(settings.kv_eviction, depth_cost(files_.model->shape()))),
       scheduler_(pool_, tree_, storage_, {settings.max_sequences, settings.step_tokens}),
       threads_(thread_count(settings.threads)),
       runner_(*files_.model, storage_, threads_, kernels_),
@@ -134,8 +134,8 @@ void LlmEngine::work() {
 }
 
 int LlmEngine::retry_after() const {
-  const double turns = 1.0 + static_cast<double>(scheduler_.waiting()) / std::max(1, scheduler_.running());
-  return static_cast<int>(std::clamp(std::ceil(turns * seconds_per_request_), 1.0, 120.0));
+  // When all that is here now will be done.
+  return static_cast<int>(std::clamp(std::ceil(pace_.time_for(scheduler_.work_left(pace_)).count()), 1.0, 600.0));
 }
 
 void LlmEngine::accept(std::unique_ptr<Sequence> sequence) {
@@ -157,6 +157,8 @@ void LlmEngine::drop(RequestId id) {
 void LlmEngine::step() {
   const std::vector<StepPart> parts = scheduler_.plan();
   if (parts.empty()) return;
+  const auto started = Sequence::Clock::now();
+  int tokens = 0;
   std::vector<Segment> segments;
   for (const StepPart& part : parts) {
     const Sequence& sequence = *part.sequence;
@@ -165,6 +167,7 @@ void LlmEngine::step() {
         {std::span(sequence.tokens)
              .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
          sequence.computed, sequence.table, last});
+    tokens += part.tokens;
   }
   std::span<const float> logits = runner_.run(segments);
   ++counters_.steps;
@@ -182,6 +185,7 @@ void LlmEngine::step() {
       done.emplace_back(scheduler_.remove(sequence.id), *reason);
     logits = logits.subspan(vocabulary);
   }
+  pace_.step(tokens, Sequence::Clock::now() - started);
   // Whoever hears that an answer is complete finds its blocks free.
   publish();
   for (const auto& [sequence, reason] : done) finish(*sequence, reason);
@@ -253,15 +257,15 @@ void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
   summary.decode = between(sequence.prefilled, now);
   summary.masking = std::chrono::duration_cast<std::chrono::microseconds>(sequence.masking);
   summary.worst_masking = std::chrono::duration_cast<std::chrono::microseconds>(sequence.worst_masking);
-  const double seconds = std::chrono::duration<double>(now - sequence.admitted).count();
-  seconds_per_request_ = 0.9 * seconds_per_request_ + 0.1 * seconds;
+  pace_.answered(summary.completion_tokens);
   sequence.listener->finished(summary);
 }
 
 void LlmEngine::publish() {
   EngineStats now = counters_;
   now.kv_blocks_total = static_cast<std::uint64_t>(pool_.total());
-  now.kv_blocks_cached = static_cast<std::uint64_t>(tree_.evictable());
+  now.kv_blocks_cached = static_cast<std::uint64_t>(tree_.idle());
+  now.kv_blocks_pinned = static_cast<std::uint64_t>(tree_.pinned_blocks());
   now.kv_blocks_used = static_cast<std::uint64_t>(pool_.total() - pool_.free()) - now.kv_blocks_cached;
   now.running = scheduler_.running();
   now.waiting = scheduler_.waiting();

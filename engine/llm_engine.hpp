@@ -81,7 +81,7 @@ class LlmEngine final : public Engine {
   mutable std::mutex stats_mutex_;
   EngineStats stats_;     // published after each step
   EngineStats counters_;  // the engine thread's own
-  double seconds_per_request_ = 1.0;
+  Pace pace_;
 
   std::thread thread_;
   std::unique_ptr<Intake> intake_;  // last: its thread posts messages to the engine's

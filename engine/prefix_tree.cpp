@@ -3,7 +3,10 @@
 #include "kernels/kernels.hpp"
 
 #include <algorithm>
-#include <queue>
+#include <cassert>
+#include <iterator>
+#include <tuple>
+#include <utility>
 
 namespace kvasir::engine {
 namespace {
@@ -22,16 +25,16 @@ std::uint64_t hash_block(std::span<const TokenId> tokens) {
 
 }  // namespace
 
-template <typename F>
-void PrefixTree::for_each(F f) const {
-  std::vector<Node*> stack;
-  for (const auto& [space, node] : roots_) stack.push_back(node.get());
-  while (!stack.empty()) {
-    Node* node = stack.back();
-    stack.pop_back();
-    for (const auto& [hash, next] : node->children) stack.push_back(next.get());
-    if (node->parent != nullptr) f(*node);
-  }
+// Where a node was split, two have the same use: the depth tells them apart.
+bool PrefixTree::LessValuable::operator()(const Node* a, const Node* b) const {
+  return std::tie(a->priority, a->moment, a->depth) < std::tie(b->priority, b->moment, b->depth);
+}
+
+PrefixTree::PrefixTree(BlockPool& pool, std::unique_ptr<EvictionPolicy> policy, Now now)
+    : pool_(pool), policy_(std::move(policy)), now_(std::move(now)) {}
+
+PrefixTree::~PrefixTree() {
+  for (const auto& [space, node] : roots_) cut(*node, 0);
 }
 
 const PrefixTree::Node* PrefixTree::root(std::string_view space) const {
@@ -54,47 +57,45 @@ int PrefixTree::common_blocks(const Node& node, std::span<const TokenId> tokens)
   return static_cast<int>(static_cast<std::size_t>(differs - node.tokens.begin()) / kTokens);
 }
 
+void PrefixTree::list(Node& node) {
+  if (node.parent == nullptr || !node.children.empty() || node.pin) return;
+  [[maybe_unused]] const bool alone = leaves_.insert(&node).second;
+  assert(alone);
+}
+
 void PrefixTree::touch(Node& node) {
+  unlist(node);
   ++node.uses;
-  const double cost = 1.0 + depth_cost_ * (node.depth + static_cast<double>(node.tokens.size()) / 2);
-  node.priority = clock_ + static_cast<double>(node.uses) * cost;
+  node.moment = ++moment_;
+  node.priority = policy_->priority({node.depth, static_cast<int>(node.tokens.size()), node.uses, node.moment});
+  list(node);
+  if (node.pin) set_pin(node, node.pin->ttl);
 }
 
 PrefixMatch PrefixTree::match(std::string_view space, std::span<const TokenId> tokens) {
   PrefixMatch result;
-  const Node* node = root(space);
+  const auto found = roots_.find(space);
+  Node* node = found == roots_.end() ? nullptr : found->second.get();
   while (node != nullptr) {
     Node* next = child(*node, tokens);
     if (next == nullptr) break;
-    touch(*next);
     const int whole = common_blocks(*next, tokens);
-    for (int i = 0; i < whole; ++i) result.blocks.push_back(next->blocks[static_cast<std::size_t>(i)].share());
-    tokens = tokens.subspan(static_cast<std::size_t>(whole) * kTokens);
+    if (static_cast<std::size_t>(whole) < next->blocks.size()) split(*next, whole);
+    touch(*next);
+    for (const Block& block : next->blocks) result.blocks.push_back(block.share());
+    tokens = tokens.subspan(next->tokens.size());
     node = next;
-    if (static_cast<std::size_t>(whole) < next->blocks.size()) break;
   }
-  if (node == nullptr || tokens.empty()) return result;
-
-  // The best block that begins like what is left: inside the node where the walk ended, or one of its children's first.
-  const auto consider = [&](const Node& owner, std::size_t block) {
-    const auto from = owner.tokens.begin() + static_cast<std::ptrdiff_t>(block * kTokens);
-    const auto until = from + static_cast<std::ptrdiff_t>(std::min(kTokens, tokens.size()));
-    const int same = static_cast<int>(std::mismatch(from, until, tokens.begin()).first - from);
-    if (same > result.partial_tokens) {
-      result.partial_tokens = same;
-      result.partial = owner.blocks[block].share();
-    }
-  };
-  // Tokens that were matched below this node's beginning, in blocks.
-  std::size_t inside = 0;
-  if (node->parent != nullptr) {
-    const std::size_t before = static_cast<std::size_t>(node->depth) / kTokens;
-    inside = result.blocks.size() - before;
+  if (node == nullptr) return result;
+  // What is left begins like one of the children's first blocks, if like any.
+  for (const auto& [hash, next] : node->children) {
+    const auto until = next->tokens.begin() + static_cast<std::ptrdiff_t>(std::min(kTokens, tokens.size()));
+    const auto same =
+        static_cast<int>(std::mismatch(next->tokens.begin(), until, tokens.begin()).first - next->tokens.begin());
+    if (same <= result.partial_tokens) continue;
+    result.partial_tokens = same;
+    result.partial = next->blocks.front().share();
   }
-  if (inside < node->blocks.size())
-    consider(*node, inside);
-  else
-    for (const auto& [hash, next] : node->children) consider(*next, 0);
   return result;
 }
 
@@ -106,7 +107,10 @@ PrefixTree::Resident PrefixTree::resident(std::string_view space, std::span<cons
     if (next == nullptr) break;
     const auto whole = static_cast<std::size_t>(common_blocks(*next, tokens));
     found.tokens += static_cast<int>(whole * kTokens);
-    for (std::size_t i = 0; i < whole; ++i) found.unheld_blocks += next->blocks[i].references() == 1 ? 1 : 0;
+    for (std::size_t i = 0; i < whole; ++i) {
+      const Block& block = next->blocks[i];
+      found.evictable_blocks += block.hold() == Hold::cached && block.references() == 1 ? 1 : 0;
+    }
     if (whole < next->blocks.size()) break;
     tokens = tokens.subspan(whole * kTokens);
     node = next;
@@ -114,7 +118,9 @@ PrefixTree::Resident PrefixTree::resident(std::string_view space, std::span<cons
   return found;
 }
 
+// What ends at the node's end or follows it belongs to the lower part then.
 void PrefixTree::split(Node& node, int blocks) {
+  unlist(node);
   const auto at = static_cast<std::size_t>(blocks);
   auto lower = std::make_unique<Node>();
   lower->parent = &node;
@@ -130,20 +136,47 @@ void PrefixTree::split(Node& node, int blocks) {
   node.children.clear();
   for (auto& [hash, grandchild] : lower->children) grandchild->parent = lower.get();
   lower->uses = node.uses;
+  lower->moment = node.moment;
   lower->priority = node.priority;
+  lower->pins_below = node.pins_below;
+  lower->pin = std::exchange(node.pin, std::nullopt);
+  if (lower->pin) lower->pin->at->second = lower.get();
+  list(*lower);
   const std::uint64_t hash = hash_block(lower->tokens);
   node.children.emplace(hash, std::move(lower));
 }
 
-PrefixTree::Node& PrefixTree::append(Node& parent, std::span<const TokenId> tokens, std::span<Block> blocks) {
-  auto node = std::make_unique<Node>();
-  node->parent = &parent;
-  node->depth = parent.depth + static_cast<int>(parent.tokens.size());
-  node->tokens.assign(tokens.begin(), tokens.end());
-  for (const Block& block : blocks) node->blocks.push_back(block.share());
+void PrefixTree::mark(Node& node, std::span<const DocumentMark> documents) {
+  const int blocks_before = node.depth / static_cast<int>(kTokens);
+  for (const DocumentMark& document : documents) {
+    const int block = document.token / static_cast<int>(kTokens) - blocks_before;
+    if (block < 0 || block >= static_cast<int>(node.blocks.size())) continue;
+    const std::pair<int, std::string> entry{block, document.key};
+    if (std::find(node.documents.begin(), node.documents.end(), entry) == node.documents.end())
+      node.documents.push_back(entry);
+  }
+}
+
+void PrefixTree::append(Node& parent, std::span<const TokenId> tokens, std::span<Block> blocks,
+                        std::span<const DocumentMark> documents) {
+  Node* node = &parent;
+  // A sequence that grows, chunk by chunk or by decoding, is one node as long as nobody else uses it.
+  const bool grows = parent.parent != nullptr && parent.children.empty() && !parent.pin && parent.uses == 1;
+  unlist(parent);
+  if (grows) {
+    parent.uses = 0;
+  } else {
+    auto fresh = std::make_unique<Node>();
+    node = fresh.get();
+    fresh->parent = &parent;
+    fresh->depth = parent.depth + static_cast<int>(parent.tokens.size());
+    parent.children.emplace(hash_block(tokens), std::move(fresh));
+  }
+  node->tokens.insert(node->tokens.end(), tokens.begin(), tokens.end());
+  for (const Block& block : blocks) node->blocks.push_back(block.share(Hold::cached));
   block_count_ += static_cast<int>(blocks.size());
   touch(*node);
-  return *parent.children.emplace(hash_block(tokens), std::move(node))->second;
+  mark(*node, documents);
 }
 
 void PrefixTree::insert(std::string_view space, std::span<const TokenId> tokens, std::span<Block> blocks,
@@ -151,106 +184,96 @@ void PrefixTree::insert(std::string_view space, std::span<const TokenId> tokens,
   auto found = roots_.find(space);
   if (found == roots_.end()) found = roots_.emplace(std::string(space), std::make_unique<Node>()).first;
   Node* node = found->second.get();
-  const auto mark = [&](Node& in) {
-    const int blocks_before = in.depth / static_cast<int>(kTokens);
-    for (const DocumentMark& document : documents) {
-      const int block = document.token / static_cast<int>(kTokens) - blocks_before;
-      if (block < 0 || block >= static_cast<int>(in.blocks.size())) continue;
-      const std::pair<int, std::string> entry{block, document.key};
-      if (std::find(in.documents.begin(), in.documents.end(), entry) == in.documents.end())
-        in.documents.push_back(entry);
-    }
-  };
+  // A node may go on, with another prompt, where these tokens end: documents that begin later are not in it.
+  const auto begun = std::count_if(documents.begin(), documents.end(), [&](const DocumentMark& document) {
+    return document.token < static_cast<int>(tokens.size());
+  });
+  documents = documents.first(static_cast<std::size_t>(begun));
   while (!blocks.empty()) {
     Node* next = child(*node, tokens);
-    if (next == nullptr) {
-      mark(append(*node, tokens, blocks));
-      return;
-    }
+    if (next == nullptr) return append(*node, tokens, blocks, documents);
     const int whole = common_blocks(*next, tokens);
     for (std::size_t i = 0; i < static_cast<std::size_t>(whole); ++i)
       if (blocks[i].id() != next->blocks[i].id()) blocks[i] = next->blocks[i].share();
     tokens = tokens.subspan(static_cast<std::size_t>(whole) * kTokens);
     blocks = blocks.subspan(static_cast<std::size_t>(whole));
     if (!blocks.empty() && static_cast<std::size_t>(whole) < next->blocks.size()) split(*next, whole);
-    mark(*next);
+    mark(*next, documents);
     node = next;
   }
 }
 
-int PrefixTree::count_blocks(const Node& node) {
-  int blocks = static_cast<int>(node.blocks.size());
-  for (const auto& [hash, next] : node.children) blocks += count_blocks(*next);
-  return blocks;
-}
-
 int PrefixTree::cut(Node& node, int from_block) {
+  std::vector<Node*> below;
+  const auto add_children = [&](const Node& of) {
+    for (const auto& [hash, next] : of.children) below.push_back(next.get());
+  };
+  add_children(node);
+  for (std::size_t i = 0; i < below.size(); ++i) add_children(*below[i]);
   int removed = static_cast<int>(node.blocks.size()) - from_block;
-  for (const auto& [hash, next] : node.children) removed += count_blocks(*next);
+  for (Node* gone : below) {
+    removed += static_cast<int>(gone->blocks.size());
+    unlist(*gone);
+    if (gone->pin) drop_pin(*gone);
+  }
+  unlist(node);
+  if (node.pin) drop_pin(node);
+  // From the bottom: a chain of nodes may be longer than the stack is deep.
+  for (; !below.empty(); below.pop_back()) below.back()->children.clear();
+  node.children.clear();
   block_count_ -= removed;
-  if (from_block > 0) {
-    node.children.clear();
+  if (from_block > 0 || node.parent == nullptr) {
     node.blocks.resize(static_cast<std::size_t>(from_block));
     node.tokens.resize(static_cast<std::size_t>(from_block) * kTokens);
     std::erase_if(node.documents, [&](const auto& mark) { return mark.first >= from_block; });
+    list(node);
     return removed;
   }
-  Children& siblings = node.parent->children;
-  const auto [first, last] = siblings.equal_range(hash_block(node.tokens));
-  siblings.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second.get() == &node; }));
+  Node& parent = *node.parent;
+  const auto [first, last] = parent.children.equal_range(hash_block(node.tokens));
+  parent.children.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second.get() == &node; }));
+  list(parent);
   return removed;
 }
 
 int PrefixTree::evict(int wanted) {
-  const auto later = [](const Node* a, const Node* b) { return a->priority > b->priority; };
-  std::priority_queue<Node*, std::vector<Node*>, decltype(later)> leaves(later);
-  const auto offer = [&](Node& node) {
-    if (node.parent != nullptr && node.children.empty() && node.blocks.back().references() == 1) leaves.push(&node);
-  };
-  for_each(offer);
+  expire_pins();
   int freed = 0;
-  while (freed < wanted && !leaves.empty()) {
-    Node* node = leaves.top();
-    leaves.pop();
-    clock_ = std::max(clock_, node->priority);
-    int keep = static_cast<int>(node->blocks.size());
-    while (keep > 0 && freed < wanted && node->blocks[static_cast<std::size_t>(keep - 1)].references() == 1) {
+  auto next = leaves_.begin();
+  while (freed < wanted && next != leaves_.end()) {
+    Node& leaf = **next;
+    auto keep = static_cast<int>(leaf.blocks.size());
+    while (keep > 0 && freed < wanted && leaf.blocks[static_cast<std::size_t>(keep - 1)].references() == 1) {
       --keep;
       ++freed;
     }
-    Node* parent = node->parent;
-    cut(*node, keep);
-    if (keep == 0) offer(*parent);
+    if (keep == static_cast<int>(leaf.blocks.size())) {
+      ++next;  // in use; there are no more of these than running sequences
+      continue;
+    }
+    policy_->evicted(leaf.priority);
+    cut(leaf, keep);
+    next = leaves_.begin();
   }
   return freed;
 }
 
-int PrefixTree::evictable() const {
-  int count = 0;
-  for_each([&](const Node& node) {
-    for (const Block& block : node.blocks) count += block.references() == 1 ? 1 : 0;
-  });
-  return count;
-}
-
 std::uint64_t PrefixTree::invalidate(std::span<const std::string> documents) {
   std::uint64_t removed = 0;
-  // A cut removes nodes, so each is followed by a new walk.
-  for (;;) {
-    Node* found = nullptr;
-    int block = 0;
-    for_each([&](Node& node) {
-      for (const auto& [at, key] : node.documents)
-        if (found == nullptr && std::find(documents.begin(), documents.end(), key) != documents.end()) {
-          found = &node;
-          block = at;
-        }
-    });
-    if (found == nullptr) return removed;
-    for (const auto& [at, key] : found->documents)
-      if (std::find(documents.begin(), documents.end(), key) != documents.end()) block = std::min(block, at);
-    removed += static_cast<std::uint64_t>(cut(*found, block));
+  std::vector<Node*> left;
+  for (const auto& [space, node] : roots_) left.push_back(node.get());
+  while (!left.empty()) {
+    Node& node = *left.back();
+    left.pop_back();
+    auto from = static_cast<int>(node.blocks.size());
+    for (const auto& [block, key] : node.documents)
+      if (std::find(documents.begin(), documents.end(), key) != documents.end()) from = std::min(from, block);
+    if (from < static_cast<int>(node.blocks.size()))
+      removed += static_cast<std::uint64_t>(cut(node, from));
+    else
+      for (const auto& [hash, next] : node.children) left.push_back(next.get());
   }
+  return removed;
 }
 
 }  // namespace kvasir::engine

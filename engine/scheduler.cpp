@@ -6,6 +6,8 @@ namespace kvasir::engine {
 namespace {
 
 constexpr int kTokens = kernels::kKvBlock;
+// What a generated token counts for in the turns of namespaces; one of a prompt counts 1.
+constexpr int kOutputWeight = 2;
 
 int blocks_for(int tokens) {
   return (tokens + kTokens - 1) / kTokens;
@@ -26,24 +28,19 @@ std::span<const TokenId> reusable(const Sequence& sequence) {
 }  // namespace
 
 std::unique_ptr<Sequence> Scheduler::remove(Engine::RequestId id) {
-  const auto is = [id](const auto& sequence) { return sequence->id == id; };
-  const auto take_from = [&](auto& list) -> std::unique_ptr<Sequence> {
-    const auto found = std::find_if(list.begin(), list.end(), is);
-    if (found == list.end()) return nullptr;
-    auto sequence = std::move(*found);
-    list.erase(found);
-    return sequence;
-  };
-  auto sequence = take_from(running_);
-  if (sequence == nullptr) sequence = take_from(waiting_);
-  if (sequence != nullptr) sequence->drop_blocks();
+  const auto found =
+      std::find_if(running_.begin(), running_.end(), [id](const auto& sequence) { return sequence->id == id; });
+  if (found == running_.end()) return waiting_.remove(id);
+  auto sequence = std::move(*found);
+  running_.erase(found);
+  sequence->drop_blocks();
   return sequence;
 }
 
 std::vector<Engine::RequestId> Scheduler::ids() const {
   std::vector<Engine::RequestId> all;
   for (const auto& sequence : running_) all.push_back(sequence->id);
-  for (const auto& sequence : waiting_) all.push_back(sequence->id);
+  waiting_.for_each([&](const Sequence& sequence) { all.push_back(sequence.id); });
   return all;
 }
 
@@ -62,13 +59,13 @@ bool Scheduler::prefix_in_flight(const Sequence& sequence, int matched) const {
   return false;
 }
 
-bool Scheduler::try_admit(Sequence& sequence) {
+Scheduler::Admission Scheduler::try_admit(Sequence& sequence) {
   PrefixTree::Resident resident;
   if (sequence.record) resident = tree_.resident(sequence.cache_namespace, reusable(sequence));
-  if (prefix_in_flight(sequence, resident.tokens)) return false;
+  if (prefix_in_flight(sequence, resident.tokens)) return Admission::waits_for_prefix;
   const int needed = blocks_for(sequence.size()) - resident.tokens / kTokens;
   // What the match is about to hold cannot be evicted for it.
-  if (needed > pool_.free() + tree_.evictable() - resident.unheld_blocks) return false;
+  if (needed > pool_.free() + tree_.evictable() - resident.evictable_blocks) return Admission::no_room;
   PrefixMatch match;
   if (sequence.record) match = tree_.match(sequence.cache_namespace, reusable(sequence));
   if (const int missing = needed - pool_.free(); missing > 0) {
@@ -92,28 +89,44 @@ bool Scheduler::try_admit(Sequence& sequence) {
     sequence.admitted_before = true;
     sequence.reused = sequence.computed;
     sequence.admitted = Sequence::Clock::now();
+    waiting_.charge(sequence.cache_namespace, sequence.size() - sequence.computed);
   }
-  return true;
+  return Admission::admitted;
+}
+
+void Scheduler::enter(std::unique_ptr<Sequence> sequence) {
+  const auto behind = std::find_if(running_.begin(), running_.end(),
+                                   [&](const auto& other) { return other->priority < sequence->priority; });
+  running_.insert(behind, std::move(sequence));
 }
 
 void Scheduler::admit() {
-  // First come first served; only a request that waits for a prefix in flight may be overtaken.
-  for (auto next = waiting_.begin(); next != waiting_.end() && running() < limits_.max_sequences;) {
-    if (try_admit(**next)) {
-      running_.push_back(std::move(*next));
-      next = waiting_.erase(next);
-      continue;
+  tree_.expire_pins();
+  const auto resident = [this](const Sequence& sequence) {
+    return sequence.record ? tree_.resident(sequence.cache_namespace, reusable(sequence)).tokens : 0;
+  };
+  waiting_.start_round();
+  while (running() < limits_.max_sequences) {
+    Sequence* next = waiting_.next(resident);
+    if (next == nullptr) return;
+    switch (try_admit(*next)) {
+      case Admission::admitted:
+        enter(waiting_.take(*next));
+        break;
+      case Admission::waits_for_prefix:
+        waiting_.pass_over(*next);
+        break;
+      case Admission::no_room:
+        if (!running_.empty() || !tree_.give_up_pin()) return;
     }
-    if (!prefix_in_flight(**next, tree_.resident((*next)->cache_namespace, reusable(**next)).tokens)) return;
-    ++next;
   }
 }
 
-void Scheduler::preempt(std::size_t index) {
-  auto sequence = std::move(running_[index]);
-  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+void Scheduler::preempt_last() {
+  auto sequence = std::move(running_.back());
+  running_.pop_back();
   sequence->drop_blocks();
-  waiting_.push_front(std::move(sequence));
+  waiting_.put_back(std::move(sequence));
   ++preemptions_;
 }
 
@@ -130,12 +143,15 @@ bool Scheduler::grow(Sequence& sequence) {
 std::vector<StepPart> Scheduler::plan() {
   admit();
   for (std::size_t i = 0; i < running_.size(); ++i) {
-    while (i < running_.size() && !grow(*running_[i])) preempt(running_.size() - 1);
+    while (i < running_.size() && !grow(*running_[i])) preempt_last();
   }
   std::vector<StepPart> parts;
   int budget = limits_.step_tokens;
   for (const auto& sequence : running_)
-    if (sequence->decoding()) parts.push_back({sequence.get(), 1});
+    if (sequence->decoding()) {
+      parts.push_back({sequence.get(), 1});
+      waiting_.charge(sequence->cache_namespace, kOutputWeight);
+    }
   if (!parts.empty()) budget = std::max(1, budget / 4);
   for (const auto& sequence : running_) {
     if (sequence->decoding() || budget == 0) continue;
@@ -167,8 +183,19 @@ void Scheduler::forget(std::span<const std::string> documents) {
   };
   for (const auto& sequence : running_)
     if (holds(*sequence)) sequence->record = false;
-  for (const auto& sequence : waiting_)
-    if (holds(*sequence)) sequence->record = false;
+  waiting_.for_each([&](Sequence& sequence) {
+    if (holds(sequence)) sequence.record = false;
+  });
+}
+
+double Scheduler::work_left(const Pace& pace) const {
+  double tokens = 0;
+  const auto add = [&](const Sequence& sequence) {
+    tokens += sequence.size() - sequence.computed + pace.left_of_answer(sequence.generated(), sequence.max_tokens);
+  };
+  for (const auto& sequence : running_) add(*sequence);
+  waiting_.for_each(add);
+  return tokens;
 }
 
 }  // namespace kvasir::engine

@@ -1,16 +1,18 @@
 // Who runs next, and with which blocks: continuous batching with chunked prefill (Sarathi, arXiv 2308.16369).
 //
-// A sequence enters with blocks for its whole prompt. When a growing sequence finds no block, the one that entered last
-// is preempted: its blocks go (whole ones stay in the tree as long as there is room) and it is computed again later.
+// A sequence enters with blocks for its whole prompt. When a growing sequence finds no block, the one of the lowest
+// priority that entered last is preempted: its blocks go (whole ones stay in the tree as long as there is room) and it
+// is computed again later. Pins give way only when nothing can run beside them.
 // Used by the engine's thread only.
 #pragma once
 
 #include "engine/kv_storage.hpp"
+#include "engine/pace.hpp"
 #include "engine/prefix_tree.hpp"
 #include "engine/sequence.hpp"
+#include "engine/waiting_queue.hpp"
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
@@ -32,7 +34,7 @@ class Scheduler {
   Scheduler(BlockPool& pool, PrefixTree& tree, KvStorage& storage, const SchedulerLimits& limits)
       : pool_(pool), tree_(tree), storage_(storage), limits_(limits) {}
 
-  void add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+  void add(std::unique_ptr<Sequence> sequence) { waiting_.add(std::move(sequence)); }
   // Takes the sequence out, wherever it is; null if unknown.
   std::unique_ptr<Sequence> remove(Engine::RequestId id);
 
@@ -44,28 +46,32 @@ class Scheduler {
   void forget(std::span<const std::string> documents);
 
   int running() const { return static_cast<int>(running_.size()); }
-  int waiting() const { return static_cast<int>(waiting_.size()); }
+  int waiting() const { return waiting_.size(); }
+  // Tokens that all who are in will still have computed, as far as `pace` can tell.
+  double work_left(const Pace& pace) const;
   // Everything that is in, in no particular order.
   std::vector<Engine::RequestId> ids() const;
   std::uint64_t evicted_blocks() const { return evicted_blocks_; }
   std::uint64_t preemptions() const { return preemptions_; }
 
  private:
+  enum class Admission { admitted, waits_for_prefix, no_room };
   void admit();
-  bool try_admit(Sequence& sequence);
+  Admission try_admit(Sequence& sequence);
+  void enter(std::unique_ptr<Sequence> sequence);
   // A running sequence will soon have computed more of this prompt than the tree has.
   bool prefix_in_flight(const Sequence& sequence, int matched) const;
   bool grow(Sequence& sequence);
   // A free block, made by eviction if need be; empty when all are in use.
   Block take();
-  void preempt(std::size_t index);
+  void preempt_last();
 
   BlockPool& pool_;
   PrefixTree& tree_;
   KvStorage& storage_;
   SchedulerLimits limits_;
-  std::deque<std::unique_ptr<Sequence>> waiting_;
-  std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
+  WaitingQueue waiting_;
+  std::vector<std::unique_ptr<Sequence>> running_;  // by priority, then in order of admission
   std::uint64_t evicted_blocks_ = 0;
   std::uint64_t preemptions_ = 0;
 };

@@ -28,6 +28,7 @@ struct Sequence {
   int prompt_tokens = 0;
   int max_tokens = 0;  // to generate; at least 1
   std::string cache_namespace;
+  int priority = 0;    // higher first
   bool record = true;  // put its KV into the tree, and read it from there
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;

@@ -18,6 +18,7 @@ struct BackendCall {
   std::shared_ptr<const ChatRequest> request;
   rag::Prompt prompt;  // of the request's messages and documents; may be empty if not Backend::reads_prompt()
   std::string tenant;
+  int priority = 0;  // of the key: higher first
   std::string request_id;
   std::string traceparent = {};  // W3C Trace Context, of the call's own span: goes along as it is; empty: none
   // Holds the backend while the call is worked on, whatever a reload removes meanwhile.

@@ -16,7 +16,8 @@ constexpr const char* kUsage =
     "usage: kvasir bench --smoke\n"
     "       kvasir bench kernels [--smoke]\n"
     "       kvasir bench engine --model FILE.gguf [--prompt N] [--generate N] [--runs N] [--threads N] [--structured] "
-    "[--smoke]\n";
+    "[--smoke]\n"
+    "       kvasir bench prefix-trace --trace FILE.jsonl [--blocks N]... [--depth-cost X]\n";
 
 // Every lane once, with little work: shows that they run.
 int smoke() {
@@ -42,6 +43,18 @@ int BenchArguments::number(std::string_view name, int absent) const {
   return value.empty() ? absent : std::stoi(value);
 }
 
+double BenchArguments::real(std::string_view name, double absent) const {
+  const std::string value(text(name, ""));
+  return value.empty() ? absent : std::stod(value);
+}
+
+std::vector<int> BenchArguments::numbers(std::string_view name) const {
+  std::vector<int> all;
+  for (std::size_t i = 0; i + 1 < words.size(); ++i)
+    if (words[i] == name) all.push_back(std::stoi(std::string(words[i + 1])));
+  return all;
+}
+
 bool BenchArguments::flag(std::string_view name) const {
   for (const std::string_view word : words)
     if (word == name) return true;
@@ -55,6 +68,7 @@ int run_bench(int count, char** arguments) {
   for (int i = 1; i < count; ++i) rest.words.emplace_back(arguments[i]);
   if (lane == "kernels") return bench_kernels(rest);
   if (lane == "engine") return bench_engine(rest);
+  if (lane == "prefix-trace") return bench_prefix_trace(rest);
   std::fputs(kUsage, stderr);
   return 2;
 }

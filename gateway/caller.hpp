@@ -22,6 +22,7 @@ class Caller {
 
   const std::string& name() const { return key_->name; }
   const std::string& tenant() const { return key_->tenant; }
+  int priority() const { return key_->priority; }
   const SnapshotPtr& snapshot() const { return snapshot_; }
   bool may_use(std::string_view model) const { return key_->may_use(model); }
   // Of the snapshot; an empty name is the default model's. Null: there is none that the key may use.

@@ -279,8 +279,13 @@ void ChatService::start_alone(std::shared_ptr<Lookup> lookup, ChatOutcome& outco
 
 void ChatService::compute(std::shared_ptr<Lookup> lookup, const std::shared_ptr<Flight>& flight,
                           Executor executor) const {
-  BackendCall call{lookup->call.request,    std::move(lookup->prompt), lookup->call.caller->tenant(),
-                   lookup->call.request_id, lookup->call.traceparent,  lookup->snapshot};
+  BackendCall call{lookup->call.request,
+                   std::move(lookup->prompt),
+                   lookup->call.caller->tenant(),
+                   lookup->call.caller->priority(),
+                   lookup->call.request_id,
+                   lookup->call.traceparent,
+                   lookup->snapshot};
   try {
     lookup->model->backend->start(std::move(call), flight, executor);
   } catch (const std::exception&) {  // a bug or exhausted memory: others may have joined, and nobody may wait for ever

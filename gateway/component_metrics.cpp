@@ -60,6 +60,8 @@ void append_engine_metrics(std::string& out, const EngineStatsByModel& engines) 
       [](const Stats& stats) { return stats.waiting; }, true);
   each("kvasir_kv_blocks_cached", "gauge", "KV blocks of prefixes that nobody uses now.",
        [](const Stats& stats) { return stats.kv_blocks_cached; });
+  each("kvasir_kv_blocks_pinned", "gauge", "KV blocks of prefixes that are kept from eviction.",
+       [](const Stats& stats) { return stats.kv_blocks_pinned; });
   each("kvasir_engine_running", "gauge", "Sequences that are computed now.",
        [](const Stats& stats) { return stats.running; });
   each("kvasir_engine_prompt_tokens_total", "counter", "Prompt tokens.",

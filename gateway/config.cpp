@@ -72,6 +72,7 @@ void read_keys(ConfigSection& auth, std::vector<KeySettings>& keys) {
     item.read("requests_per_minute", key.requests_per_minute, 0, 1'000'000'000);
     item.read("tokens_per_minute", key.tokens_per_minute, 0, 1'000'000'000);
     item.read("models", key.models);
+    item.read("priority", key.priority, -100, 100);
     double usd_per_day = 0;
     item.read("budget_usd_per_day", usd_per_day, 0.0, 1e9);
     key.budget_per_day = std::llround(usd_per_day * static_cast<double>(kNanoPerUsd));
@@ -119,6 +120,7 @@ engine::EngineSettings read_engine(ConfigSection section) {
   section.read("max_context", engine.max_context, 0, 1 << 24);
   section.read("step_tokens", engine.step_tokens, 16, 1 << 16);
   section.read("threads", engine.threads, 0, 1024);
+  if (section.read_word("kv_eviction", {"pgdsf", "lru"}, {}) == "lru") engine.kv_eviction = engine::EvictionKind::lru;
   section.finish();
   if (engine.gguf.empty()) section.error(section.mark(), "engine needs gguf: the path of a model file");
   return engine;

@@ -52,6 +52,7 @@ void print_auth(YAML::Emitter& out, const Settings& settings) {
     out << YAML::Key << "requests_per_minute" << YAML::Value << key.requests_per_minute;
     out << YAML::Key << "tokens_per_minute" << YAML::Value << key.tokens_per_minute;
     if (!key.models.empty()) out << YAML::Key << "models" << YAML::Value << YAML::Flow << key.models;
+    out << YAML::Key << "priority" << YAML::Value << key.priority;
     out << YAML::Key << "budget_usd_per_day" << YAML::Value << decimal(in_usd(key.budget_per_day));
     out << YAML::EndMap;
   }
@@ -75,6 +76,8 @@ void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
   out << YAML::Key << "max_context" << YAML::Value << engine.max_context;
   out << YAML::Key << "step_tokens" << YAML::Value << engine.step_tokens;
   out << YAML::Key << "threads" << YAML::Value << engine.threads;
+  const bool lru = engine.kv_eviction == engine::EvictionKind::lru;
+  out << YAML::Key << "kv_eviction" << YAML::Value << (lru ? "lru" : "pgdsf");
   out << YAML::EndMap;
 }
 

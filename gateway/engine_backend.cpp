@@ -224,6 +224,7 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   generate.stop = request.stop;
   generate.sampling = sampling_of(request);
   generate.cache_namespace = call.tenant;
+  generate.priority = call.priority;
   generate.prompt_cache = request.prompt_cache;
   for (std::size_t i = 0; i < prompts * per_prompt && !choices->over(); ++i) {
     if (i % per_prompt == 0) generate.input = input_of(call, i / per_prompt);

@@ -62,6 +62,7 @@ KeyRing::KeyRing(const std::vector<KeySettings>& keys, SpendLedger* ledger, cons
     key.tenant = settings.tenant;
     key.models = settings.models;
     key.budget_per_day = settings.budget_per_day;
+    key.priority = settings.priority;
     key.requests = limit_or_kept(settings.requests_per_minute, known == nullptr ? nullptr : known->requests);
     key.tokens = limit_or_kept(settings.tokens_per_minute, known == nullptr ? nullptr : known->tokens);
     key.budget = ledger != nullptr                   ? ledger->budget(settings.sha256)

@@ -37,6 +37,7 @@ struct ApiKey {
   std::string tenant = "default";
   std::vector<std::string> models;  // empty: all
   NanoUsd budget_per_day = 0;       // 0: no limit
+  int priority = 0;                 // in an engine's queue; higher first
   std::shared_ptr<RateLimit> requests;
   std::shared_ptr<RateLimit> tokens;
   std::shared_ptr<Budget> budget;  // null: nobody counts

@@ -59,6 +59,7 @@ struct KeySettings {
   int tokens_per_minute = 0;             // 0: no limit
   std::vector<std::string> models = {};  // that it may use; empty: all
   NanoUsd budget_per_day = 0;            // of UTC; 0: no limit
+  int priority = 0;                      // in an engine's queue; higher first
 };
 
 struct UpstreamSettings {

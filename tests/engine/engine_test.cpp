@@ -140,6 +140,55 @@ TEST_F(EngineTest, PreemptsAndFinishesEverythingWhenMemoryIsShort) {
   EXPECT_EQ(engine->stats().kv_blocks_used, 0U);
 }
 
+// 50 clients of 4,000 tokens on memory for ten, scaled to a quarter: two tenants, half of the places to wait.
+TEST_F(EngineTest, AnswersOrRefusesFiftyClientsOnMemoryForTen) {
+  EngineSettings s = settings();
+  s.kv_memory = 10 * (1100 / 16) * kBlockBytes;
+  s.max_queue = 15;
+  s.max_sequences = 20;
+  auto engine = load(s);
+  std::vector<GenerateRequest> requests;
+  for (unsigned i = 0; i < 50; ++i) {
+    requests.push_back(ask("s", words(120, 500 + i), 24));  // 8 bytes a word, a token each
+    requests.back().cache_namespace = std::string(1, i % 5 == 0 ? 'a' : 'b');
+  }
+  int answered = 0;
+  for (const Answer& answer : run_together(*engine, requests)) {
+    if (!answer.error) {
+      ++answered;
+      EXPECT_EQ(answer.summary.completion_tokens, 24);
+      continue;
+    }
+    EXPECT_EQ(answer.error->code, ErrorCode::overloaded);
+    EXPECT_GE(answer.error->retry_after_seconds, 1);
+  }
+  EXPECT_GE(answered, 10);
+  const EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.kv_blocks_used, 0U);
+  EXPECT_EQ(stats.running + stats.waiting, 0);
+  EXPECT_FALSE(run(*engine, requests[0]).error);
+  testing::internal::CaptureStderr();
+  engine.reset();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "blocks leaked";
+}
+
+TEST_F(EngineTest, AnswersAllOfFiftyClientsOnMemoryForTenWhenTheyMayWait) {
+  EngineSettings s = settings();
+  s.kv_memory = 10 * (1100 / 16) * kBlockBytes;
+  s.kv_eviction = EvictionKind::lru;
+  const auto engine = load(s);
+  std::vector<GenerateRequest> requests;
+  for (unsigned i = 0; i < 50; ++i) {
+    requests.push_back(ask("s", words(120, 700 + i), 24));
+    requests.back().priority = static_cast<int>(i % 3);
+  }
+  for (const Answer& answer : run_together(*engine, requests)) {
+    ASSERT_FALSE(answer.error) << answer.error->message;
+    EXPECT_EQ(answer.summary.completion_tokens, 24);
+  }
+  EXPECT_EQ(engine->stats().kv_blocks_used, 0U);
+}
+
 TEST_F(EngineTest, RefusesAPromptLongerThanTheContext) {
   EngineSettings s = settings();
   s.max_context = 64;

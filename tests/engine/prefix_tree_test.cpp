@@ -24,8 +24,9 @@ Tokens operator+(Tokens a, const Tokens& b) {
 }
 
 struct Cache {
+  PrefixTree::Clock::time_point now{};
   BlockPool pool{256};
-  PrefixTree tree{0.001};
+  PrefixTree tree{pool, make_eviction_policy(EvictionKind::pgdsf, 0.001), [this] { return now; }};
 
   std::vector<Block> take(std::size_t count) {
     std::vector<Block> blocks;
@@ -41,7 +42,6 @@ struct Cache {
     for (const Block& block : blocks) ids.push_back(block.id());
     return ids;
   }
-  ~Cache() { tree.evict(pool.total()); }
 };
 
 TEST(PrefixTree, FindsTheLongestPrefixInWholeBlocksAndTheRestInsideABlock) {
@@ -118,6 +118,36 @@ TEST(PrefixTree, KeepsWhatIsUsedOftenLongerThanWhatWasUsedOnce) {
   EXPECT_EQ(cache.tree.resident("", run(1000, 32)).tokens, 0);
 }
 
+TEST(PrefixTree, EvictsTheLeastRecentlyUsedFirstWhenToldTo) {
+  BlockPool pool(8);
+  PrefixTree tree(pool, make_eviction_policy(EvictionKind::lru, 0));
+  const auto insert = [&](TokenId first) {
+    std::vector<Block> blocks;
+    blocks.push_back(pool.take());
+    tree.insert("", run(first, 16), blocks, {});
+  };
+  for (const TokenId first : {100, 200, 300}) insert(first);
+  for (int i = 0; i < 9; ++i) tree.match("", run(200, 16));
+  tree.match("", run(100, 16));
+  // 300 was never used again; 200 was used often, but 100 was used last.
+  EXPECT_EQ(tree.evict(1), 1);
+  EXPECT_EQ(tree.resident("", run(300, 16)).tokens, 0);
+  EXPECT_EQ(tree.evict(1), 1);
+  EXPECT_EQ(tree.resident("", run(200, 16)).tokens, 0);
+  EXPECT_EQ(tree.resident("", run(100, 16)).tokens, 16);
+}
+
+TEST(PrefixTree, CountsTheUseOfAPartForThatPartOnly) {
+  Cache cache;
+  cache.insert(run(0, 64));
+  cache.insert(run(1000, 64));
+  for (int i = 0; i < 9; ++i) cache.tree.match("", run(0, 32));
+  // The first half of one prompt is used often: both second halves go before either first half of the other.
+  EXPECT_EQ(cache.tree.evict(6), 6);
+  EXPECT_EQ(cache.tree.resident("", run(0, 64)).tokens, 32);
+  EXPECT_EQ(cache.tree.resident("", run(1000, 64)).tokens, 0);
+}
+
 TEST(PrefixTree, InvalidatingADocumentRemovesItsBlocksAndAllThatFollow) {
   Cache cache;
   //  system (32) ─ document "a" from token 35 ─ question
@@ -129,6 +159,16 @@ TEST(PrefixTree, InvalidatingADocumentRemovesItsBlocksAndAllThatFollow) {
   EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"a", "unknown"}), 1U);
   EXPECT_EQ(cache.tree.resident("", run(0, 80)).tokens, 32);
   EXPECT_EQ(cache.tree.resident("", run(0, 32) + run(400, 32)).tokens, 64);
+}
+
+TEST(PrefixTree, MarksNoDocumentWhereAnotherPromptGoesOn) {
+  Cache cache;
+  cache.insert(run(0, 64));
+  // Given a prompt of which one block is computed so far, with a document in its third.
+  auto blocks = cache.take(1);
+  cache.tree.insert("", run(0, 16), blocks, std::vector<DocumentMark>{{35, "a"}});
+  EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"a"}), 0U);
+  EXPECT_EQ(cache.tree.resident("", run(0, 64)).tokens, 64);
 }
 
 // A naive model: the set of all whole-block prefixes that were inserted, and how long each is.
@@ -160,6 +200,108 @@ TEST(PrefixTree, AgreesWithASetOfPrefixesUnderRandomInserts) {
     ASSERT_EQ(cache.tree.blocks(), static_cast<int>(prefixes.size()));
     ASSERT_EQ(cache.pool.total() - cache.pool.free(), cache.tree.blocks());
   }
+}
+
+// Pins: time is the test's.
+using std::chrono::minutes;
+
+TEST(PrefixPins, KeepAPrefixUntilTheirTimeIsOver) {
+  Cache cache;
+  cache.insert(run(0, 64));
+  ASSERT_TRUE(cache.tree.pin("", run(0, 40), minutes(5)));  // two whole blocks
+  EXPECT_EQ(cache.tree.pinned_blocks(), 2);
+  EXPECT_EQ(cache.tree.evictable(), 2);
+  EXPECT_EQ(cache.tree.idle(), 4);
+  EXPECT_EQ(cache.tree.evict(100), 2);
+  cache.now += minutes(5);
+  EXPECT_EQ(cache.tree.evict(100), 2);
+  EXPECT_EQ(cache.tree.pins(), 0);
+}
+
+TEST(PrefixPins, BeginAnewWithEachUse) {
+  Cache cache;
+  cache.insert(run(0, 64));
+  ASSERT_TRUE(cache.tree.pin("", run(0, 32), minutes(5)));
+  for (int i = 0; i < 4; ++i) {
+    cache.now += minutes(4);
+    cache.tree.match("", run(0, 48));
+  }
+  EXPECT_EQ(cache.tree.evict(100), 2);
+  // A prompt that leaves the pinned prefix on its way does not use it.
+  cache.now += minutes(4);
+  cache.tree.match("", run(0, 16));
+  cache.now += minutes(1);
+  EXPECT_EQ(cache.tree.evict(100), 2);
+}
+
+TEST(PrefixPins, StayWhereTheyAreWhenNodesAreSplitBelowAndAboveThem) {
+  Cache cache;
+  cache.insert(run(0, 96));
+  ASSERT_TRUE(cache.tree.pin("", run(0, 64), minutes(5)));
+  cache.insert(run(0, 32) + run(500, 32));
+  cache.insert(run(0, 80) + run(700, 16));
+  EXPECT_EQ(cache.tree.pinned_blocks(), 4);
+  cache.tree.evict(100);
+  EXPECT_EQ(cache.tree.resident("", run(0, 96)).tokens, 64);
+}
+
+TEST(PrefixPins, NeedAPrefixThatIsThere) {
+  Cache cache;
+  cache.insert(run(0, 64), {}, "a");
+  EXPECT_FALSE(cache.tree.pin("b", run(0, 64), minutes(5)));
+  EXPECT_FALSE(cache.tree.pin("a", run(0, 80), minutes(5)));
+  EXPECT_FALSE(cache.tree.pin("a", run(0, 32) + run(900, 16), minutes(5)));
+  EXPECT_FALSE(cache.tree.pin("a", run(0, 15), minutes(5)));
+}
+
+TEST(PrefixPins, GiveWayToANewOneBeyondHalfOfThePool) {
+  Cache cache;  // 256 blocks
+  for (const TokenId first : {0, 10'000, 20'000}) cache.insert(run(first, 60 * 16));
+  ASSERT_TRUE(cache.tree.pin("", run(0, 60 * 16), minutes(5)));
+  ASSERT_TRUE(cache.tree.pin("", run(10'000, 60 * 16), minutes(4)));
+  // The one that would end first goes.
+  ASSERT_TRUE(cache.tree.pin("", run(20'000, 60 * 16), minutes(5)));
+  EXPECT_EQ(cache.tree.pinned_blocks(), 120);
+  cache.tree.evict(256);
+  EXPECT_EQ(cache.tree.resident("", run(10'000, 60 * 16)).tokens, 0);
+  EXPECT_EQ(cache.tree.resident("", run(0, 60 * 16)).tokens, 60 * 16);
+  cache.insert(run(40'000, 130 * 16));
+  EXPECT_FALSE(cache.tree.pin("", run(40'000, 130 * 16), minutes(5)));
+  EXPECT_EQ(cache.tree.pins(), 2);
+}
+
+TEST(PrefixPins, EndWithTheDocumentTheyHold) {
+  Cache cache;
+  cache.insert(run(0, 96), {{40, "a"}});
+  ASSERT_TRUE(cache.tree.pin("", run(0, 32), minutes(5)));
+  ASSERT_TRUE(cache.tree.pin("", run(0, 96), minutes(5)));
+  cache.tree.invalidate(std::vector<std::string>{"a"});
+  EXPECT_EQ(cache.tree.pins(), 1);
+  EXPECT_EQ(cache.tree.pinned_blocks(), 2);
+}
+
+TEST(PrefixPins, LetASequenceUseWhatTheyHold) {
+  Cache cache;
+  cache.insert(run(0, 64));
+  ASSERT_TRUE(cache.tree.pin("", run(0, 64), minutes(5)));
+  PrefixMatch held = cache.tree.match("", run(0, 64));
+  EXPECT_EQ(cache.tree.idle(), 0);
+  cache.now += minutes(6);
+  EXPECT_EQ(cache.tree.evict(100), 0);
+  held = {};
+  EXPECT_EQ(cache.tree.evict(100), 4);
+}
+
+// The sentence is printed by every build; a debug build stops there.
+TEST(BlockPoolDeathTest, SaysLoudlyWhatWasNeverGivenBack) {
+  const auto leak = [] {
+    auto pool = std::make_unique<BlockPool>(4);
+    static Block leaked;
+    leaked = pool->take();
+    pool.reset();
+    std::_Exit(1);
+  };
+  EXPECT_DEATH(leak(), "1 of 4 KV blocks were never given back");
 }
 
 }  // namespace

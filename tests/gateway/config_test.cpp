@@ -41,11 +41,13 @@ server: {listen: 127.0.0.1:8081, admin: "[::1]:9091", max_body_bytes: 33554432, 
 auth:
   keys:
     - {name: team-a, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", tenant: a,
-       requests_per_minute: 600, tokens_per_minute: 200000, models: [mock], budget_usd_per_day: 2.5}
+       requests_per_minute: 600, tokens_per_minute: 200000, models: [mock], budget_usd_per_day: 2.5,
+       priority: 5}
   admin: {sha256: "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"}
 models:
   - name: smollm2
-    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32, chat_template: gemma}
+    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32,
+             kv_eviction: lru, chat_template: gemma}
   - name: mock
     upstream: {base_url: "http://127.0.0.1:9101/v1/", api_key: "${MOCK_KEY:-none}", model: mock, timeout: 90s}
     price: {input: 0.15, output: 0.60}
@@ -67,10 +69,12 @@ cache:
   EXPECT_EQ(settings.keys.at(0).tokens_per_minute, 200000);
   EXPECT_THAT(settings.keys.at(0).models, ElementsAre("mock"));
   EXPECT_EQ(settings.keys.at(0).budget_per_day, 2'500'000'000);
+  EXPECT_EQ(settings.keys.at(0).priority, 5);
   EXPECT_EQ(settings.admin_sha256.substr(0, 4), "cb00");
   EXPECT_EQ(settings.models.at(1).price, (Price{150'000, 150'000, 600'000}));
   EXPECT_EQ(settings.models.at(0).engine->kv_memory, 2ULL << 30);
   EXPECT_EQ(settings.models.at(0).engine->chat_template, "gemma");
+  EXPECT_EQ(settings.models.at(0).engine->kv_eviction, engine::EvictionKind::lru);
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).base_url, "http://127.0.0.1:9101/v1");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).api_key, "none");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).timeout, std::chrono::seconds(90));
@@ -98,6 +102,7 @@ TEST(Config, reports_all_errors_with_their_places) {
       "models:\n"
       "  - {name: a, engine: {gguf: x, device: cuda}}\n"
       "  - {name: b}\n"
+      "  - {name: c, engine: {gguf: x, kv_eviction: fifo}}\n"
       "cache:\n"
       "  ttl: soon\n");
   EXPECT_THAT(messages(config),
@@ -105,7 +110,8 @@ TEST(Config, reports_all_errors_with_their_places) {
                           HasSubstr("k.yaml:1:27: unknown key 'server.thread'"),
                           HasSubstr("k.yaml:3:41: models[0].engine.device: 'cuda' is not available in this version"),
                           HasSubstr("k.yaml:4:5: model 'b' needs either engine or upstream"),
-                          HasSubstr("k.yaml:6:8: cache.ttl is 'soon'")));
+                          HasSubstr("k.yaml:5:46: models[2].engine.kv_eviction is 'fifo'"),
+                          HasSubstr("k.yaml:7:8: cache.ttl is 'soon'")));
 }
 
 TEST(Config, knows_the_chat_templates_by_name) {
