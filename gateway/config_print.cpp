@@ -74,6 +74,10 @@ void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
   out << YAML::Key << "max_context" << YAML::Value << engine.max_context;
   out << YAML::Key << "step_tokens" << YAML::Value << engine.step_tokens;
   out << YAML::Key << "threads" << YAML::Value << engine.threads;
+  out << YAML::Key << "speculation" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "prompt_lookup" << YAML::Value << engine.speculation.prompt_lookup;
+  out << YAML::Key << "max_tokens" << YAML::Value << engine.speculation.max_tokens;
+  out << YAML::EndMap;
   out << YAML::EndMap;
 }
 

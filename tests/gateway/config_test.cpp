@@ -45,7 +45,8 @@ auth:
   admin: {sha256: "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"}
 models:
   - name: smollm2
-    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32}
+    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32,
+             speculation: {prompt_lookup: false, max_tokens: 5}}
   - name: mock
     upstream: {base_url: "http://127.0.0.1:9101/v1/", api_key: "${MOCK_KEY:-none}", model: mock, timeout: 90s}
     price: {input: 0.15, output: 0.60}
@@ -70,6 +71,8 @@ cache:
   EXPECT_EQ(settings.admin_sha256.substr(0, 4), "cb00");
   EXPECT_EQ(settings.models.at(1).price, (Price{150'000, 150'000, 600'000}));
   EXPECT_EQ(settings.models.at(0).engine->kv_memory, 2ULL << 30);
+  EXPECT_FALSE(settings.models.at(0).engine->speculation.prompt_lookup);
+  EXPECT_EQ(settings.models.at(0).engine->speculation.max_tokens, 5);
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).base_url, "http://127.0.0.1:9101/v1");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).api_key, "none");
   EXPECT_EQ(settings.models.at(1).upstreams.at(0).timeout, std::chrono::seconds(90));
