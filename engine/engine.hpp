@@ -20,6 +20,16 @@
 
 namespace kvasir::engine {
 
+// Tokens that are proposed cheaply and verified together; answers are the same without.
+struct SpeculationSettings {
+  static constexpr int kMostTokens = 64;
+  bool prompt_lookup = true;  // propose what followed the last words earlier in prompt and answer
+  int max_tokens = 8;         // proposed at once, unless the request says otherwise; 0: none
+  bool adapt = true;          // verify guesses only where that pays; false: all of them, for tests
+
+  bool operator==(const SpeculationSettings&) const = default;
+};
+
 struct EngineSettings {
   std::string gguf;           // path of the model file
   std::string chat_template;  // one of kChatTemplateNames; empty: the file's, or one that fits its vocabulary
@@ -30,6 +40,7 @@ struct EngineSettings {
   int step_tokens = 256;                 // prefill tokens of one step; a quarter while others decode
   int threads = 0;                       // 0: one per core
   EvictionKind kv_eviction = EvictionKind::pgdsf;
+  SpeculationSettings speculation;
 
   bool operator==(const EngineSettings&) const = default;
 };
@@ -37,7 +48,9 @@ struct EngineSettings {
 struct SamplingParams {
   float temperature = 1.0F;  // 0: greedy
   float top_p = 1.0F;
-  int top_k = 0;  // 0: off
+  int top_k = 0;                    // 0: off
+  float min_p = 0.0F;               // of the best token's probability; 0: off
+  float repetition_penalty = 1.0F;  // of what the prompt or the answer has; 1: off
   float frequency_penalty = 0.0F;
   float presence_penalty = 0.0F;
   std::optional<std::uint64_t> seed;
@@ -65,6 +78,7 @@ struct GenerateInput {
   std::optional<RawPrompt> raw;  // instead of `prompt`
   OutputFormat format;
   ToolUse tools;
+  std::string prediction;  // the caller's guess at the answer, or empty
 };
 
 struct GenerateRequest {
@@ -72,9 +86,10 @@ struct GenerateRequest {
   int max_tokens = 0;                          // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;
-  std::string cache_namespace;  // tenant salt: KV is shared inside a namespace only, and namespaces take turns
-  int priority = 0;             // higher first
-  bool prompt_cache = true;     // read and record prefixes
+  std::string cache_namespace;        // tenant salt: KV is shared inside a namespace only, and namespaces take turns
+  int priority = 0;                   // higher first
+  bool prompt_cache = true;           // read and record prefixes
+  std::optional<int> predict_tokens;  // instead of SpeculationSettings::max_tokens
 };
 
 struct TokenLogprob {
@@ -91,6 +106,8 @@ struct GenerateSummary {
   int reused_tokens = 0;    // of the prompt, read from KV that was there
   int computed_tokens = 0;  // of the prompt, prefilled for this request
   int completion_tokens = 0;
+  int accepted_tokens = 0;  // of the answer, that speculation proposed
+  int rejected_tokens = 0;  // proposed and computed in vain
   std::chrono::microseconds queued{};
   std::chrono::microseconds prefill{};
   std::chrono::microseconds decode{};
@@ -123,6 +140,8 @@ struct EngineStats {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t reused_tokens = 0;
   std::uint64_t generated_tokens = 0;
+  std::uint64_t accepted_tokens = 0;  // proposed by speculation
+  std::uint64_t rejected_tokens = 0;
   std::uint64_t evicted_blocks = 0;
   std::uint64_t preemptions = 0;
   std::uint64_t cancelled = 0;

@@ -33,7 +33,8 @@ std::size_t bytes_of(const rag::Message& message) {
 
 std::size_t bytes_of(const GenerateInput& input) {
   const rag::Prompt& prompt = input.prompt;
-  std::size_t bytes = prompt.system.size() + prompt.question.size() + input.format.schema.size();
+  std::size_t bytes =
+      prompt.system.size() + prompt.question.size() + input.format.schema.size() + input.prediction.size();
   for (const rag::Message& message : prompt.messages) bytes += bytes_of(message);
   for (const rag::Message& message : prompt.history) bytes += bytes_of(message);
   for (const rag::Document& document : prompt.documents.in_order()) bytes += document.text.size();
@@ -45,8 +46,13 @@ std::size_t bytes_of(const GenerateInput& input) {
 }  // namespace
 
 PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints,
-                           int context, const kernels::Kernels& kernels)
-    : tokenizer_(tokenizer), chat_(chat), constraints_(constraints), context_(context), kernels_(kernels) {
+                           int context, const SpeculationSettings& speculation, const kernels::Kernels& kernels)
+    : tokenizer_(tokenizer),
+      chat_(chat),
+      constraints_(constraints),
+      context_(context),
+      speculation_(speculation),
+      kernels_(kernels) {
   for (TokenId token = 0; token < tokenizer.size(); ++token)
     longest_token_ = std::max({longest_token_, tokenizer.bytes(token).size(), tokenizer.piece(token).size()});
 }
@@ -57,7 +63,12 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
     return bad_request("temperature", "temperature must be a number of at least 0.");
   if (!(sampling.top_p >= 0) || sampling.top_p > 1) return bad_request("top_p", "top_p must be between 0 and 1.");
   if (sampling.top_k < 0) return bad_request("top_k", "top_k must be at least 0.");
+  if (!(sampling.min_p >= 0) || sampling.min_p > 1) return bad_request("min_p", "min_p must be between 0 and 1.");
+  if (!std::isfinite(sampling.repetition_penalty) || sampling.repetition_penalty <= 0)
+    return bad_request("repetition_penalty", "repetition_penalty must be a number above 0.");
   if (sampling.top_logprobs > 20) return bad_request("top_logprobs", "top_logprobs must be at most 20.");
+  if (const auto most = request.predict_tokens; most && (*most < 0 || *most > SpeculationSettings::kMostTokens))
+    return bad_request("predict_options", "predict_options.tokens must be between 0 and 64.");
   if (request.max_tokens < 0) return bad_request("max_tokens", "max_tokens must be at least 1.");
   for (const auto& [token, bias] : sampling.logit_bias) {
     if (!std::isfinite(bias))
@@ -146,6 +157,23 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& reque
   return bad_request(request.input->raw ? "prompt" : "messages", "the prompt is empty.");
 }
 
+std::unique_ptr<Speculation> PromptReader::speculate(const GenerateRequest& request,
+                                                     std::span<const TokenId> prompt) const {
+  const int most = request.predict_tokens.value_or(speculation_.max_tokens);
+  if (most <= 0) return nullptr;
+  std::vector<std::unique_ptr<Speculator>> speculators;
+  const std::string& prediction = request.input->prediction;
+  // What is longer than any answer is not worth reading.
+  if (!prediction.empty() && prediction.size() / longest_token_ < static_cast<std::size_t>(context_)) {
+    std::vector<TokenId> tokens = tokenizer_.encode(prediction, false);
+    if (!tokens.empty() && tokens.front() == tokenizer_.bos()) tokens.erase(tokens.begin());
+    speculators.push_back(std::make_unique<PredictedAnswer>(std::move(tokens), prompt.size()));
+  }
+  if (speculation_.prompt_lookup) speculators.push_back(std::make_unique<PromptLookup>(prompt));
+  if (speculators.empty()) return nullptr;
+  return std::make_unique<Speculation>(std::move(speculators), most);
+}
+
 Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) const {
   GenerateRequest& request = submission.request;
   if (auto checked = check(request); !checked) return checked.error();
@@ -167,6 +195,7 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->record = request.prompt_cache;
   sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
+  sequence->speculation = speculate(request, sequence->tokens);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   const auto of = request.input->raw ? Detokenizer::Of::continuation : Detokenizer::Of::text;
   sequence->text =

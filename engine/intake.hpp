@@ -30,7 +30,7 @@ struct Submission {
 class PromptReader {
  public:
   PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints, int context,
-               const kernels::Kernels& kernels);
+               const SpeculationSettings& speculation, const kernels::Kernels& kernels);
   Result<std::unique_ptr<Sequence>> read(Submission submission) const;
 
  private:
@@ -41,11 +41,14 @@ class PromptReader {
   std::vector<DocumentMark> find_documents(const std::string& text, std::span<const TokenId> tokens,
                                            const rag::DocumentSet& documents) const;
   bool take_token(std::string_view& rest, TokenId token, bool first) const;
+  // Null if nothing is to be guessed.
+  std::unique_ptr<Speculation> speculate(const GenerateRequest& request, std::span<const TokenId> prompt) const;
 
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;
   OutputConstraints& constraints_;
   int context_;
+  SpeculationSettings speculation_;
   const kernels::Kernels& kernels_;
   std::size_t longest_token_ = 1;  // bytes
 };

@@ -35,7 +35,7 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       threads_(thread_count(settings.threads)),
       runner_(*files_.model, storage_, threads_, kernels_),
       context_(std::min(files_.model->shape().context, blocks * kernels::kKvBlock)),
-      reader_(*files_.tokenizer, *files_.chat, *files_.constraints, context_, kernels_) {
+      reader_(*files_.tokenizer, *files_.chat, *files_.constraints, context_, settings.speculation, kernels_) {
   warm_up();
   publish();
   thread_ = std::thread([this] { work(); });
@@ -55,7 +55,7 @@ void LlmEngine::warm_up() {
   const Block block = pool_.take();
   const TokenId token = 0;
   const kernels::BlockRef ref{block.id(), 0};
-  const Segment segment{{&token, 1}, 0, {&ref, 1}, true};
+  const Segment segment{{&token, 1}, 0, {&ref, 1}, 1};
   runner_.run({&segment, 1});
 }
 
@@ -155,40 +155,121 @@ void LlmEngine::drop(RequestId id) {
 }
 
 void LlmEngine::step() {
-  const std::vector<StepPart> parts = scheduler_.plan();
+  std::vector<StepPart> parts = scheduler_.plan();
   if (parts.empty()) return;
-  const auto started = Sequence::Clock::now();
-  int tokens = 0;
+  speculate(parts);
   std::vector<Segment> segments;
+  bool decoding = true;
+  int rows = 0;
   for (const StepPart& part : parts) {
-    const Sequence& sequence = *part.sequence;
-    const bool last = sequence.computed + part.tokens == sequence.size();
-    segments.push_back(
-        {std::span(sequence.tokens)
-             .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
-         sequence.computed, sequence.table, last});
-    tokens += part.tokens;
+    segments.push_back(segment_of(part));
+    decoding = decoding && part.sequence->decoding();
+    rows += part.tokens;
   }
+  int tokens = 0;
+  const auto started = Sequence::Clock::now();
   std::span<const float> logits = runner_.run(segments);
+  if (decoding) costs_.measured(rows, std::chrono::duration<double>(Sequence::Clock::now() - started).count());
   ++counters_.steps;
   const auto vocabulary = static_cast<std::size_t>(files_.model->shape().vocabulary);
-  std::vector<std::pair<std::unique_ptr<Sequence>, FinishReason>> done;
+  std::vector<std::pair<std::unique_ptr<Sequence>, std::optional<FinishReason>>> done;
   for (std::size_t i = 0; i < parts.size(); ++i) {
+    const auto wanted = static_cast<std::size_t>(segments[i].logit_rows) * vocabulary;
+    const Outcome outcome = verify(parts[i], logits.first(wanted));
+    logits = logits.subspan(wanted);
+    tokens += parts[i].tokens;
     scheduler_.computed(parts[i]);
-    if (!segments[i].wants_logits) continue;
-    Sequence& sequence = *parts[i].sequence;
-    if (const TokenMask* mask = allowed(sequence); mask != nullptr && mask->empty()) {
-      scheduler_.remove(sequence.id)
-          ->listener->failed({ErrorCode::bad_request, "This model's vocabulary cannot spell what the schema asks for.",
-                              "response_format", 0});
-    } else if (const auto reason = sample(sequence, logits.first(vocabulary), mask))
-      done.emplace_back(scheduler_.remove(sequence.id), *reason);
-    logits = logits.subspan(vocabulary);
+    if (outcome.over) done.emplace_back(scheduler_.remove(parts[i].sequence->id), outcome.reason);
   }
   pace_.step(tokens, Sequence::Clock::now() - started);
   // Whoever hears that an answer is complete finds its blocks free.
   publish();
-  for (const auto& [sequence, reason] : done) finish(*sequence, reason);
+  for (const auto& [sequence, reason] : done) {
+    if (reason)
+      finish(*sequence, *reason);
+    else
+      sequence->listener->failed({ErrorCode::bad_request,
+                                  "This model's vocabulary cannot spell what the schema asks for.", "response_format",
+                                  0});
+  }
+}
+
+void LlmEngine::speculate(std::span<StepPart> parts) {
+  std::vector<Speculation*> guessing;
+  int decoding = 0;
+  for (const StepPart& part : parts) {
+    Sequence& sequence = *part.sequence;
+    if (!sequence.decoding()) continue;
+    ++decoding;
+    if (!sequence.speculation) continue;
+    // The last token needs no guess.
+    sequence.speculation->guess(sequence.tokens, sequence.max_tokens - sequence.generated() - 1);
+    cut_guesses(sequence);
+    if (!sequence.speculation->guessed().empty()) guessing.push_back(sequence.speculation.get());
+  }
+  if (settings_.speculation.adapt) {
+    choose_lengths(guessing, decoding, costs_);
+  } else {
+    for (Speculation* all : guessing) all->verify(static_cast<int>(all->guessed().size()));
+  }
+  for (StepPart& part : parts) {
+    Sequence& sequence = *part.sequence;
+    if (!sequence.decoding() || !sequence.speculation || sequence.speculation->verified() == 0) continue;
+    sequence.speculation->verify(scheduler_.make_room(sequence, sequence.speculation->verified()));
+    part.tokens = 1 + sequence.speculation->verified();
+  }
+}
+
+void LlmEngine::cut_guesses(Sequence& sequence) const {
+  std::optional<TokenMatcher> ahead = sequence.matcher;
+  const auto may_follow = [&](TokenId token) {
+    if (files_.tokenizer->ends_generation(token)) return false;
+    if (!ahead) return true;
+    const std::string_view bytes = files_.tokenizer->bytes(token);
+    ahead->accept(bytes);
+    return !bytes.empty() && ahead->alive();
+  };
+  const auto guessed = sequence.speculation->guessed();
+  const auto end = std::find_if_not(guessed.begin(), guessed.end(), may_follow);
+  sequence.speculation->cut(static_cast<std::size_t>(end - guessed.begin()));
+}
+
+Segment LlmEngine::segment_of(const StepPart& part) {
+  Sequence& sequence = *part.sequence;
+  if (sequence.decoding() && part.tokens > 1)
+    return {sequence.speculation->segment(sequence.tokens.back()), sequence.computed, sequence.table, part.tokens};
+  const bool last = sequence.computed + part.tokens == sequence.size();
+  return {std::span(sequence.tokens)
+              .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
+          sequence.computed, sequence.table, last ? 1 : 0};
+}
+
+LlmEngine::Outcome LlmEngine::verify(StepPart& part, std::span<const float> logits) {
+  Sequence& sequence = *part.sequence;
+  const auto vocabulary = static_cast<std::size_t>(files_.model->shape().vocabulary);
+  const auto rows = logits.size() / vocabulary;
+  const auto before = sequence.tokens.size();
+  const std::span<const TokenId> guesses =
+      rows > 1 ? sequence.speculation->guessed().first(rows - 1) : std::span<const TokenId>();
+  Outcome outcome;
+  for (std::size_t row = 0; row < rows; ++row) {
+    const TokenMask* mask = allowed(sequence);
+    if (mask != nullptr && mask->empty()) {
+      outcome.over = true;
+      break;
+    }
+    outcome.reason = sample(sequence, logits.subspan(row * vocabulary, vocabulary), mask);
+    outcome.over = outcome.reason.has_value();
+    if (outcome.over || row == guesses.size() || sequence.tokens.back() != guesses[row]) break;
+  }
+  const auto sampled = std::span(sequence.tokens).subspan(before);
+  if (rows > 1) part.tokens = static_cast<int>(sampled.size());
+  if (rows > 0 && sequence.speculation) {
+    const Speculation::Verdict verdict = sequence.speculation->observe(sampled);
+    counters_.accepted_tokens += static_cast<std::uint64_t>(verdict.accepted);
+    counters_.rejected_tokens += static_cast<std::uint64_t>(verdict.rejected);
+  }
+  return outcome;
 }
 
 std::optional<FinishReason> LlmEngine::sample(Sequence& sequence, std::span<const float> logits,
@@ -201,7 +282,7 @@ std::optional<FinishReason> LlmEngine::sample(Sequence& sequence, std::span<cons
     sequence.listener->started(sequence.prompt_tokens, sequence.reused);
     if (!sequence.echo.empty()) sequence.listener->delta(std::move(sequence.echo), {});
   }
-  const SampledToken sampled = sequence.sampler->sample(logits, sequence.output(), mask);
+  const SampledToken sampled = sequence.sampler->sample(logits, sequence.prompt(), sequence.output(), mask);
   ++counters_.generated_tokens;
   sequence.tokens.push_back(sampled.token);
   if (files_.tokenizer->ends_generation(sampled.token)) return FinishReason::stop;
@@ -252,6 +333,10 @@ void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
   summary.reused_tokens = sequence.reused;
   summary.computed_tokens = sequence.prompt_tokens - sequence.reused;
   summary.completion_tokens = sequence.generated();
+  if (sequence.speculation) {
+    summary.accepted_tokens = sequence.speculation->total().accepted;
+    summary.rejected_tokens = sequence.speculation->total().rejected;
+  }
   summary.queued = between(sequence.submitted, sequence.admitted);
   summary.prefill = between(sequence.admitted, sequence.prefilled);
   summary.decode = between(sequence.prefilled, now);

@@ -49,6 +49,17 @@ class LlmEngine final : public Engine {
   void accept(std::unique_ptr<Sequence> sequence);
   void drop(RequestId id);
   void step();
+  // Adds the guesses that are worth it to the parts of decoding sequences.
+  void speculate(std::span<StepPart> parts);
+  // Drops guesses that the format forbids, or that would end the answer.
+  void cut_guesses(Sequence& sequence) const;
+  static Segment segment_of(const StepPart& part);
+  struct Outcome {
+    bool over = false;
+    std::optional<FinishReason> reason;  // nothing, though it is over: no token may come
+  };
+  // Samples as many tokens as the step gives; `part` becomes what of it counts.
+  Outcome verify(StepPart& part, std::span<const float> logits);
   // Samples the next token and tells the listener; a reason when the answer is complete.
   std::optional<FinishReason> sample(Sequence& sequence, std::span<const float> logits, const TokenMask* mask);
   // The tokens that may come next; null: all.
@@ -69,6 +80,7 @@ class LlmEngine final : public Engine {
   Scheduler scheduler_;
   kernels::ThreadPool threads_;
   StepRunner runner_;
+  StepCosts costs_;  // of steps that decode only
   int context_;
   PromptReader reader_;
 

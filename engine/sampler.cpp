@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
-#include <unordered_map>
 
 namespace kvasir::engine {
 namespace {
@@ -62,15 +62,15 @@ double log_sum_exp(std::span<const float> logits, float top) {
 Sampler::Sampler(const SamplingParams& params, const kernels::Kernels& kernels)
     : params_(params), kernels_(kernels), seed_(params.seed ? mix(*params.seed) : fresh_seed()) {}
 
-SampledToken Sampler::sample(std::span<const float> logits, std::span<const TokenId> generated,
-                             const TokenMask* allowed) {
+SampledToken Sampler::sample(std::span<const float> logits, std::span<const TokenId> prompt,
+                             std::span<const TokenId> generated, const TokenMask* allowed) {
   SampledToken result;
-  const bool adjusted = !params_.logit_bias.empty() || params_.frequency_penalty != 0 || params_.presence_penalty != 0;
-  if (greedy() && !adjusted) {
+  if (penalizes()) count(prompt, generated);
+  if (greedy() && !penalizes() && params_.logit_bias.empty()) {
     result.token = allowed != nullptr ? best_of(logits, *allowed) : best_of(logits);
   } else {
     work_.assign(logits.begin(), logits.end());
-    adjust(generated);
+    adjust();
     if (allowed != nullptr) keep(*allowed);
     result.token = greedy() ? best_of(work_) : draw(generated.size(), allowed);
   }
@@ -83,14 +83,23 @@ SampledToken Sampler::sample(std::span<const float> logits, std::span<const Toke
   return result;
 }
 
-void Sampler::adjust(std::span<const TokenId> generated) {
+bool Sampler::penalizes() const {
+  return params_.frequency_penalty != 0 || params_.presence_penalty != 0 || params_.repetition_penalty != 1;
+}
+
+void Sampler::count(std::span<const TokenId> prompt, std::span<const TokenId> generated) {
+  if (counts_.empty() && params_.repetition_penalty != 1)
+    for (const TokenId token : prompt) counts_.try_emplace(token, 0);
+  for (; counted_ < generated.size(); ++counted_) ++counts_[generated[counted_]];
+}
+
+void Sampler::adjust() {
   for (const auto& [token, bias] : params_.logit_bias) work_[static_cast<std::size_t>(token)] += bias;
-  if (params_.frequency_penalty == 0 && params_.presence_penalty == 0) return;
-  std::unordered_map<TokenId, int> counts;
-  for (const TokenId token : generated) ++counts[token];
-  for (const auto& [token, count] : counts)
-    work_[static_cast<std::size_t>(token)] -=
-        static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
+  for (const auto& [token, count] : counts_) {
+    float& logit = work_[static_cast<std::size_t>(token)];
+    logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
+    if (count > 0) logit -= static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
+  }
 }
 
 void Sampler::keep(const TokenMask& allowed) {
@@ -114,7 +123,7 @@ TokenId Sampler::draw(std::uint64_t index, const TokenMask* allowed) {
     work_.swap(kept_);
   }
   const float u = static_cast<float>(mix(seed_ ^ mix(index)) >> 40) * 0x1p-24F;
-  if (params_.top_p < 1 || params_.top_k > 0) return draw_from_nucleus(u);
+  if (params_.top_p < 1 || params_.top_k > 0 || params_.min_p > 0) return draw_from_nucleus(u);
 
   double sum = 0;
   TokenId last = 0;
@@ -128,26 +137,33 @@ TokenId Sampler::draw(std::uint64_t index, const TokenMask* allowed) {
 }
 
 TokenId Sampler::draw_from_nucleus(float u) {
-  const std::size_t most =
-      params_.top_k > 0 ? std::min(static_cast<std::size_t>(params_.top_k), work_.size()) : work_.size();
   const auto better = [](const auto& a, const auto& b) {
     return a.first > b.first || (a.first == b.first && a.second < b.second);
   };
+  const float least = params_.min_p * *std::max_element(work_.begin(), work_.end());
   nucleus_.clear();
   for (std::size_t i = 0; i < work_.size(); ++i)
-    if (work_[i] > 0) nucleus_.emplace_back(work_[i], static_cast<TokenId>(i));
+    if (work_[i] > 0 && work_[i] >= least) nucleus_.emplace_back(work_[i], static_cast<TokenId>(i));
+  if (nucleus_.empty()) return best_of(work_);
+  const auto top_k = static_cast<std::size_t>(params_.top_k);
+  if (top_k > 0 && top_k < nucleus_.size()) {
+    std::nth_element(nucleus_.begin(), nucleus_.begin() + params_.top_k, nucleus_.end(), better);
+    nucleus_.resize(top_k);
+    std::sort(nucleus_.begin(), nucleus_.end(), better);
+  }
+  const double whole = std::accumulate(nucleus_.begin(), nucleus_.end(), 0.0,
+                                       [](double sum, const auto& candidate) { return sum + candidate.first; });
   // The nucleus is small as a rule: sort a few, and more only if their mass does not reach top_p.
   double mass = 0;
   std::size_t kept = 0;
-  if (nucleus_.empty()) return best_of(work_);
-  for (std::size_t sorted = 0; kept < std::min(most, nucleus_.size());) {
+  for (std::size_t sorted = 0; kept < nucleus_.size();) {
     if (kept == sorted) {
       sorted = std::min(nucleus_.size(), std::max<std::size_t>(64, sorted * 8));
       std::partial_sort(nucleus_.begin() + static_cast<std::ptrdiff_t>(kept),
                         nucleus_.begin() + static_cast<std::ptrdiff_t>(sorted), nucleus_.end(), better);
     }
     mass += nucleus_[kept++].first;
-    if (mass >= params_.top_p) break;
+    if (mass >= params_.top_p * whole) break;
   }
   double sum = 0;
   for (std::size_t i = 0; i < kept; ++i) {

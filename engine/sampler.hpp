@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -19,21 +20,31 @@ struct SampledToken {
   std::vector<std::pair<TokenId, float>> top;  // best first; as many as asked for
 };
 
-// Greedy at temperature 0 (below 1e-4), else temperature, top-k and top-p (Holtzman et al., arXiv 1904.09751). The
-// random number of a token comes from (seed, index of the token) alone: same seed, same answer, whatever the batch and
-// however often the sequence was preempted.
+// Greedy at temperature 0 (below 1e-4), else a draw. What changes the logits comes in vLLM's order, each on what the
+// one before left:
+//
+//   logit bias ▶ repetition penalty (CTRL, arXiv 1909.05858; of prompt and answer) ▶ frequency and presence penalty (of
+//   the answer) ▶ what a format allows ▶ temperature ▶ min-p (arXiv 2407.01082) ▶ top-k ▶ top-p (arXiv 1904.09751)
+//
+// The random number of a token comes from (seed, index of the token) alone: same seed, same answer, whatever the batch,
+// however often the sequence was preempted and whatever speculation proposed.
 class Sampler {
  public:
   Sampler(const SamplingParams& params, const kernels::Kernels& kernels);
 
-  // `logits`: one row of the vocabulary. `generated`: the tokens sampled so far. `allowed`: no other token is sampled,
-  // if not null; not empty. Logprobs are those of the whole vocabulary in any case.
-  SampledToken sample(std::span<const float> logits, std::span<const TokenId> generated, const TokenMask* allowed);
+  // `logits`: one row of the vocabulary. `prompt`: the same in each call. `generated`: the tokens sampled so far; each
+  // call has those of the call before. `allowed`: no other token is sampled, if not null; not empty. Logprobs are those
+  // of the whole vocabulary in any case.
+  SampledToken sample(std::span<const float> logits, std::span<const TokenId> prompt,
+                      std::span<const TokenId> generated, const TokenMask* allowed);
 
  private:
   // Below this the best token has all the mass that float can tell.
   bool greedy() const { return params_.temperature < 1e-4F; }
-  void adjust(std::span<const TokenId> generated);
+  bool penalizes() const;
+  void count(std::span<const TokenId> prompt, std::span<const TokenId> generated);
+  // Applies bias and penalties to work_.
+  void adjust();
   // Leaves of work_ what is allowed.
   void keep(const TokenMask& allowed);
   TokenId draw(std::uint64_t index, const TokenMask* allowed);
@@ -42,6 +53,8 @@ class Sampler {
   SamplingParams params_;
   const kernels::Kernels& kernels_;
   std::uint64_t seed_;
+  std::unordered_map<TokenId, int> counts_;  // how often it was generated; those of the prompt are there too, if needed
+  std::size_t counted_ = 0;                  // generated tokens
   std::vector<float> work_;
   std::vector<float> kept_;
   std::vector<std::pair<float, TokenId>> nucleus_;

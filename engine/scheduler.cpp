@@ -130,9 +130,8 @@ void Scheduler::preempt_last() {
   ++preemptions_;
 }
 
-// Makes room for the token that is computed next.
-bool Scheduler::grow(Sequence& sequence) {
-  while (static_cast<int>(sequence.blocks.size()) < blocks_for(sequence.computed + 1)) {
+bool Scheduler::grow(Sequence& sequence, int tokens) {
+  while (static_cast<int>(sequence.blocks.size()) < blocks_for(sequence.computed + tokens)) {
     Block block = take();
     if (!block) return false;
     sequence.hold(std::move(block));
@@ -143,7 +142,7 @@ bool Scheduler::grow(Sequence& sequence) {
 std::vector<StepPart> Scheduler::plan() {
   admit();
   for (std::size_t i = 0; i < running_.size(); ++i) {
-    while (i < running_.size() && !grow(*running_[i])) preempt_last();
+    while (i < running_.size() && !grow(*running_[i], 1)) preempt_last();
   }
   std::vector<StepPart> parts;
   int budget = limits_.step_tokens;
@@ -162,9 +161,16 @@ std::vector<StepPart> Scheduler::plan() {
   return parts;
 }
 
+int Scheduler::make_room(Sequence& sequence, int tokens) {
+  if (grow(sequence, 1 + tokens)) return tokens;
+  return static_cast<int>(sequence.blocks.size()) * kTokens - sequence.computed - 1;
+}
+
 void Scheduler::computed(const StepPart& part) {
   Sequence& sequence = *part.sequence;
   sequence.computed += part.tokens;
+  // Rejected guesses may leave blocks that others wait for.
+  while (static_cast<int>(sequence.blocks.size()) > blocks_for(sequence.size())) sequence.release_last();
   const int whole = sequence.computed / kTokens;
   if (!sequence.record || whole <= sequence.recorded) return;
   const auto blocks = static_cast<std::size_t>(whole);

@@ -40,6 +40,8 @@ class Scheduler {
 
   // Admits what fits, finds blocks for growth, and divides the step's budget. Empty: nothing to do.
   std::vector<StepPart> plan();
+  // Finds blocks for the first of `tokens` guesses, as many as it can without preempting anybody, and says how many.
+  int make_room(Sequence& sequence, int tokens);
   // The KV of the part is written: records whole blocks in the tree.
   void computed(const StepPart& part);
   // Stops sequences that hold these documents from recording any more.
@@ -61,7 +63,8 @@ class Scheduler {
   void enter(std::unique_ptr<Sequence> sequence);
   // A running sequence will soon have computed more of this prompt than the tree has.
   bool prefix_in_flight(const Sequence& sequence, int matched) const;
-  bool grow(Sequence& sequence);
+  // Makes room for `tokens` from `computed` on.
+  bool grow(Sequence& sequence, int tokens);
   // A free block, made by eviction if need be; empty when all are in use.
   Block take();
   void preempt_last();

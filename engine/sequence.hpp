@@ -5,6 +5,7 @@
 #include "engine/engine.hpp"
 #include "engine/prefix_tree.hpp"
 #include "engine/sampler.hpp"
+#include "engine/speculation.hpp"
 #include "engine/text_stream.hpp"
 #include "engine/token_masks.hpp"
 #include "engine/tool_calls.hpp"
@@ -37,6 +38,7 @@ struct Sequence {
   std::optional<ToolCallReader> calls;          // nothing: the answer is text
   std::shared_ptr<TokenConstraint> constraint;  // null: any token may come
   std::optional<TokenMatcher> matcher;          // made by the engine's thread, to which the masks belong
+  std::unique_ptr<Speculation> speculation;     // null: nothing is guessed
 
   int computed = 0;  // tokens whose KV is in `blocks`
   int recorded = 0;  // blocks that the tree knows
@@ -54,6 +56,7 @@ struct Sequence {
 
   int size() const { return static_cast<int>(tokens.size()); }
   int generated() const { return size() - prompt_tokens; }
+  std::span<const TokenId> prompt() const { return std::span(tokens).first(static_cast<std::size_t>(prompt_tokens)); }
   std::span<const TokenId> output() const { return std::span(tokens).subspan(static_cast<std::size_t>(prompt_tokens)); }
   // Decoding: everything but the token sampled last is in the KV.
   bool decoding() const { return computed == size() - 1 && generated() > 0; }
@@ -61,6 +64,10 @@ struct Sequence {
   void hold(Block block) {
     table.push_back({block.id(), 0});
     blocks.push_back(std::move(block));
+  }
+  void release_last() {
+    blocks.pop_back();
+    table.pop_back();
   }
   void drop_blocks() {
     blocks.clear();

@@ -222,11 +222,11 @@ std::span<const float> StepRunner::logits(std::span<const Segment> segments) {
   int row = 0;
   for (const Segment& segment : segments) {
     row += static_cast<int>(segment.tokens.size());
-    if (!segment.wants_logits) continue;
-    kernels_.rms_norm(residual_.data() + offset(row - 1, shape.hidden), model_.output_norm().data(),
-                      normed_.values.data() + offset(wanted, shape.hidden), shape.hidden, shape.norm_eps);
-    prepare(model_.head(), normed_, shape.hidden, wanted, 1);
-    ++wanted;
+    for (int i = row - segment.logit_rows; i < row; ++i, ++wanted) {
+      kernels_.rms_norm(residual_.data() + offset(i, shape.hidden), model_.output_norm().data(),
+                        normed_.values.data() + offset(wanted, shape.hidden), shape.hidden, shape.norm_eps);
+      prepare(model_.head(), normed_, shape.hidden, wanted, 1);
+    }
   }
   if (wanted == 0) return {};
   grow(logits_, wanted, shape.vocabulary);

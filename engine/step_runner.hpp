@@ -17,7 +17,7 @@ struct Segment {
   std::span<const TokenId> tokens;
   int position = 0;                          // of the first token
   std::span<const kernels::BlockRef> table;  // covers positions 0 .. position + tokens - 1
-  bool wants_logits = false;                 // of the last token
+  int logit_rows = 0;                        // of the last tokens
   std::span<const LoraUse> lora = {};
 };
 

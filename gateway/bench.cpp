@@ -16,7 +16,7 @@ constexpr const char* kUsage =
     "usage: kvasir bench --smoke\n"
     "       kvasir bench kernels [--smoke]\n"
     "       kvasir bench engine --model FILE.gguf [--prompt N] [--generate N] [--runs N] [--threads N] [--structured] "
-    "[--smoke]\n"
+    "[--speculation] [--smoke]\n"
     "       kvasir bench prefix-trace --trace FILE.jsonl [--blocks N]... [--depth-cost X]\n";
 
 // Every lane once, with little work: shows that they run.

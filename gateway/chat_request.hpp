@@ -28,6 +28,8 @@ struct ChatRequest {
   double frequency_penalty = 0.0;
   double presence_penalty = 0.0;
   int top_k = 0;
+  double min_p = 0.0;
+  double repetition_penalty = 1.0;
   int n = 1;
   int best_of = 0;     // of a legacy completion: choices to compute for a prompt; 0: n
   int max_tokens = 0;  // 0: no limit; max_completion_tokens wins over max_tokens
@@ -36,6 +38,9 @@ struct ChatRequest {
   std::vector<std::pair<std::int32_t, float>> logit_bias;  // by token, ascending
   bool logprobs = false;
   int top_logprobs = 0;
+
+  std::string prediction;             // what the answer may look like; changes its speed alone
+  std::optional<int> predict_tokens;  // predict_options.tokens
 
   std::string user;
   bool prompt_cache = true;

@@ -70,6 +70,10 @@ void append_engine_metrics(std::string& out, const EngineStatsByModel& engines) 
        [](const Stats& stats) { return stats.reused_tokens; });
   each("kvasir_engine_generated_tokens_total", "counter", "Generated tokens.",
        [](const Stats& stats) { return stats.generated_tokens; });
+  each("kvasir_engine_accepted_tokens_total", "counter", "Proposed tokens that became part of an answer.",
+       [](const Stats& stats) { return stats.accepted_tokens; });
+  each("kvasir_engine_rejected_tokens_total", "counter", "Proposed tokens that were computed in vain.",
+       [](const Stats& stats) { return stats.rejected_tokens; });
   each("kvasir_engine_evicted_blocks_total", "counter", "KV blocks evicted.",
        [](const Stats& stats) { return stats.evicted_blocks; });
   each("kvasir_engine_preemptions_total", "counter", "Sequences set back for want of blocks.",

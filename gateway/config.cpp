@@ -121,6 +121,10 @@ engine::EngineSettings read_engine(ConfigSection section) {
   section.read("step_tokens", engine.step_tokens, 16, 1 << 16);
   section.read("threads", engine.threads, 0, 1024);
   if (section.read_word("kv_eviction", {"pgdsf", "lru"}, {}) == "lru") engine.kv_eviction = engine::EvictionKind::lru;
+  ConfigSection speculation = section.section("speculation");
+  speculation.read("prompt_lookup", engine.speculation.prompt_lookup);
+  speculation.read("max_tokens", engine.speculation.max_tokens, 0, engine::SpeculationSettings::kMostTokens);
+  speculation.finish();
   section.finish();
   if (engine.gguf.empty()) section.error(section.mark(), "engine needs gguf: the path of a model file");
   return engine;

@@ -135,6 +135,8 @@ class Choices {
       total_.computed_tokens += summary.computed_tokens;
     }
     total_.completion_tokens += summary.completion_tokens;
+    total_.accepted_tokens += summary.accepted_tokens;
+    total_.rejected_tokens += summary.rejected_tokens;
     total_.queued = std::max(total_.queued, summary.queued);
     total_.prefill = std::max(total_.prefill, summary.prefill);
     total_.decode = std::max(total_.decode, summary.decode);
@@ -188,6 +190,8 @@ engine::SamplingParams sampling_of(const ChatRequest& request) {
   sampling.temperature = static_cast<float>(request.temperature);
   sampling.top_p = static_cast<float>(request.top_p);
   sampling.top_k = request.top_k;
+  sampling.min_p = static_cast<float>(request.min_p);
+  sampling.repetition_penalty = static_cast<float>(request.repetition_penalty);
   sampling.frequency_penalty = static_cast<float>(request.frequency_penalty);
   sampling.presence_penalty = static_cast<float>(request.presence_penalty);
   sampling.logit_bias = request.logit_bias;
@@ -203,6 +207,7 @@ std::shared_ptr<const engine::GenerateInput> input_of(BackendCall& call, std::si
   if (!request.raw_prompts.empty()) input->raw = request.raw_prompts[index];
   input->format = request.format;
   input->tools = request.tool_use;
+  input->prediction = request.prediction;
   return input;
 }
 
@@ -226,6 +231,7 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   generate.cache_namespace = call.tenant;
   generate.priority = call.priority;
   generate.prompt_cache = request.prompt_cache;
+  generate.predict_tokens = request.predict_tokens;
   for (std::size_t i = 0; i < prompts * per_prompt && !choices->over(); ++i) {
     if (i % per_prompt == 0) generate.input = input_of(call, i / per_prompt);
     generate.sampling.seed = seed_of(request, i % per_prompt);

@@ -120,7 +120,11 @@ void append_usage(std::string& out, const cache::Answer& answer, const engine::G
   out += R"(,"prompt_tokens_details":{"cached_tokens":)";
   append_number(out, engine != nullptr ? engine->reused_tokens : 0);
   out += R"(,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,)"
-         R"("accepted_prediction_tokens":0,"rejected_prediction_tokens":0}})";
+         R"("accepted_prediction_tokens":)";
+  append_number(out, engine != nullptr ? engine->accepted_tokens : 0);
+  out += R"(,"rejected_prediction_tokens":)";
+  append_number(out, engine != nullptr ? engine->rejected_tokens : 0);
+  out += "}}";
 }
 
 void append_kvasir(std::string& out, const engine::GenerateSummary& summary) {

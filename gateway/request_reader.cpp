@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -44,6 +43,8 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"frequency_penalty", &R::penalty},
       {"presence_penalty", &R::penalty},
       {"top_k", &R::top_k},
+      {"min_p", &R::min_p},
+      {"repetition_penalty", &R::repetition_penalty},
       {"n", &R::n},
       {"max_tokens", &R::max_tokens},
       {"max_completion_tokens", &R::max_tokens},
@@ -72,8 +73,8 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"prompt_cache_options", &R::any_object},
       {"verbosity", &R::verbosity},
       {"reasoning_effort", &R::reasoning_effort},
-      {"prediction", &R::any_object},
-      {"predict_options", &R::any_object},
+      {"prediction", &R::prediction},
+      {"predict_options", &R::predict_options},
       {"cache_control", &R::ignored},
       {"priority_tokens", &R::ignored},
       {"context_window_strategy", &R::strategy},
@@ -86,7 +87,6 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       "moderation",
       "audio",
       "web_search_options",
-      "min_p",
       "top_a",
       "tfs_z",
       "typical_p",
@@ -97,7 +97,6 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       "xtc_probability",
       "dry_multiplier",
       "min_tokens",
-      "repetition_penalty",
       "repeat_penalty",
       "length_penalty",
       "use_beam_search",
@@ -186,94 +185,12 @@ bool RequestReader::stream_options(std::string_view name, Json value) {
   return boolean("stream_options.include_usage", include, request_->include_usage);
 }
 
-bool RequestReader::temperature(std::string_view name, Json value) {
-  return number(name, value, 0.0, 2.0, request_->temperature);
-}
-
-bool RequestReader::top_p(std::string_view name, Json value) {
-  return number(name, value, 0.0, 1.0, request_->top_p);
-}
-
-bool RequestReader::penalty(std::string_view name, Json value) {
-  const bool presence = name == "presence_penalty";
-  return number(name, value, -2.0, 2.0, presence ? request_->presence_penalty : request_->frequency_penalty);
-}
-
-bool RequestReader::top_k(std::string_view name, Json value) {
-  std::int64_t top_k = 0;
-  if (!integer(name, value, -1, 1'000'000, top_k)) return false;
-  request_->top_k = static_cast<int>(std::max<std::int64_t>(top_k, 0));
-  add_extra(name, value);
-  return true;
-}
-
-bool RequestReader::n(std::string_view name, Json value) {
-  std::int64_t n = 1;
-  if (!integer(name, value, 1, 128, n)) return false;
-  request_->n = static_cast<int>(n);
-  return true;
-}
-
 bool RequestReader::max_tokens(std::string_view name, Json value) {
   std::int64_t limit = 0;
   if (!integer(name, value, 1, kMaxTokens, limit)) return false;
   const bool newer = name == "max_completion_tokens";
   if (newer || !has_completion_limit_) request_->max_tokens = static_cast<int>(limit);
   has_completion_limit_ = has_completion_limit_ || newer;
-  return true;
-}
-
-bool RequestReader::seed(std::string_view name, Json value) {
-  std::int64_t seed = 0;
-  if (!integer(name, value, INT64_MIN, INT64_MAX, seed)) return false;
-  request_->seed = seed;
-  return true;
-}
-
-bool RequestReader::stop(std::string_view name, Json value) {
-  if (value.is_string()) {
-    std::string one;
-    text(name, value, one);
-    if (!one.empty()) request_->stop.push_back(std::move(one));
-    return true;
-  }
-  simdjson::dom::array list;
-  if (value.get(list) != simdjson::SUCCESS) return fail_type(name, "a string or an array of strings", value);
-  if (list.size() > 4) return fail_range(name, "at most 4 sequences");
-  for (const Json item : list) {
-    std::string one;
-    if (!text(name, item, one)) return false;
-    if (!one.empty()) request_->stop.push_back(std::move(one));
-  }
-  return true;
-}
-
-bool RequestReader::logit_bias(std::string_view name, Json value) {
-  simdjson::dom::object object;
-  if (value.get(object) != simdjson::SUCCESS) return fail_type(name, "an object", value);
-  for (const auto field : object) {
-    std::int32_t token = 0;
-    const auto [end, bad] = std::from_chars(field.key.data(), field.key.data() + field.key.size(), token);
-    if (bad != std::errc{} || end != field.key.data() + field.key.size() || token < 0) {
-      return fail_range(name, "keyed by token ids");
-    }
-    double bias = 0;
-    if (!number(name, field.value, -100, 100, bias)) return false;
-    request_->logit_bias.emplace_back(token, static_cast<float>(bias));
-  }
-  std::sort(request_->logit_bias.begin(), request_->logit_bias.end());
-  return true;
-}
-
-bool RequestReader::logprobs(std::string_view name, Json value) {
-  return boolean(name, value, request_->logprobs);
-}
-
-bool RequestReader::top_logprobs(std::string_view name, Json value) {
-  std::int64_t count = 0;
-  if (!integer(name, value, 0, 20, count)) return false;
-  request_->top_logprobs = static_cast<int>(count);
-  has_top_logprobs_ = true;
   return true;
 }
 

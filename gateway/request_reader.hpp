@@ -40,6 +40,8 @@ class RequestReader : private FieldReader {
   bool top_p(std::string_view name, Json value);
   bool penalty(std::string_view name, Json value);
   bool top_k(std::string_view name, Json value);
+  bool min_p(std::string_view name, Json value);
+  bool repetition_penalty(std::string_view name, Json value);
   bool n(std::string_view name, Json value);
   bool max_tokens(std::string_view name, Json value);
   bool seed(std::string_view name, Json value);
@@ -47,6 +49,8 @@ class RequestReader : private FieldReader {
   bool logit_bias(std::string_view name, Json value);
   bool logprobs(std::string_view name, Json value);
   bool top_logprobs(std::string_view name, Json value);
+  bool prediction(std::string_view name, Json value);
+  bool predict_options(std::string_view name, Json value);
   bool user(std::string_view name, Json value);
   bool prompt_cache(std::string_view name, Json value);
   bool cache_ttl(std::string_view name, Json value);

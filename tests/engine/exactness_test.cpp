@@ -38,12 +38,13 @@ class SmolLM2Exactness : public testing::Test {
     if (!std::filesystem::exists(path_))
       GTEST_SKIP() << "no model at " << path_ << "; deploy/fetch_models.sh brings it";
   }
-  std::unique_ptr<Engine> load(int step_tokens, int threads) const {
+  std::unique_ptr<Engine> load(int step_tokens, int threads, SpeculationSettings speculation = {}) const {
     EngineSettings settings;
     settings.gguf = path_;
     settings.kv_memory = 256U << 20;
     settings.step_tokens = step_tokens;
     settings.threads = threads;
+    settings.speculation = speculation;
     auto engine = Engine::load(settings);
     EXPECT_TRUE(engine) << engine.error().message;
     return std::move(*engine);
@@ -81,6 +82,29 @@ TEST_F(SmolLM2Exactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
       EXPECT_EQ(answer.logprobs, cold.logprobs) << "in a batch of 8";
     }
   }
+}
+
+TEST_F(SmolLM2Exactness, SpeculationGivesTheSameBits) {
+  std::vector<GenerateRequest> requests;
+  for (const char* text : {"Repeat the sentence about the piers.", "Repeat what was said about the market, twice."}) {
+    requests.push_back(question(text));
+    requests.back().max_tokens = 40;
+    requests.push_back(requests.back());
+    requests.back().sampling.temperature = 1;
+    requests.back().sampling.top_p = 0.9F;
+    requests.back().sampling.seed = 11;
+  }
+  const auto plain_engine = load(128, 2, {false, 0, true});
+  const auto engine = load(128, 2, {true, 8, false});
+  std::vector<Answer> plain;
+  for (const GenerateRequest& request : requests) {
+    plain.push_back(run(*plain_engine, request));
+    EXPECT_EQ(run(*engine, request).logprobs, plain.back().logprobs) << "alone";
+  }
+  const auto together = run_together(*engine, requests);
+  for (std::size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(together[i].logprobs, plain[i].logprobs) << i;
+  EXPECT_GT(engine->stats().accepted_tokens, 20U);
+  EXPECT_GT(engine->stats().rejected_tokens, 20U);
 }
 
 }  // namespace

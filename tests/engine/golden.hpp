@@ -50,7 +50,7 @@ struct LoadedModel {
   std::span<const float> last_logits(std::span<const TokenId> tokens) {
     std::size_t same = 0;
     while (same < in_kv.size() && same + 1 < tokens.size() && in_kv[same] == tokens[same]) ++same;
-    const Segment segment{tokens.subspan(same), static_cast<int>(same), table, true, lora};
+    const Segment segment{tokens.subspan(same), static_cast<int>(same), table, 1, lora};
     in_kv.assign(tokens.begin(), tokens.end());
     return runner->run({&segment, 1});
   }

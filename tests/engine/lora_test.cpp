@@ -164,7 +164,7 @@ TEST_F(Lora, gives_a_row_the_same_bits_whoever_else_is_in_the_batch) {
   }
   std::vector<Segment> segments;
   for (std::size_t i = 0; i < uses.size(); ++i)
-    segments.push_back({kTokens, 0, std::span(model_.table).subspan(2 * i, 2), true, uses[i]});
+    segments.push_back({kTokens, 0, std::span(model_.table).subspan(2 * i, 2), 1, uses[i]});
   const auto together = model_.runner->run(segments);
   ASSERT_EQ(together.size(), alone.size());
   EXPECT_EQ(0, std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)));

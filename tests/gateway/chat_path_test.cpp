@@ -353,10 +353,16 @@ TEST(ChatPath, hands_the_engine_what_was_asked_for) {
   TestGateway gateway;
   always(gateway, {"x"});
   ask(gateway, chat("A", R"(,"temperature":0.5,"top_p":0.9,"max_tokens":7,"stop":"end","seed":3,"logprobs":true,)"
-                         R"("top_logprobs":2,"logit_bias":{"5":-1},"prompt_cache":false)"));
+                         R"("top_logprobs":2,"logit_bias":{"5":-1},"prompt_cache":false,"min_p":0.1,)"
+                         R"("repetition_penalty":1.2,"prediction":{"type":"content","content":"P"},)"
+                         R"("predict_options":{"tokens":4})"));
   const engine::GenerateRequest request = gateway.engine->call(0).request;
   EXPECT_FLOAT_EQ(request.sampling.temperature, 0.5F);
   EXPECT_FLOAT_EQ(request.sampling.top_p, 0.9F);
+  EXPECT_FLOAT_EQ(request.sampling.min_p, 0.1F);
+  EXPECT_FLOAT_EQ(request.sampling.repetition_penalty, 1.2F);
+  EXPECT_EQ(request.input->prediction, "P");
+  EXPECT_EQ(request.predict_tokens, 4);
   EXPECT_EQ(request.max_tokens, 7);
   EXPECT_EQ(request.stop, std::vector<std::string>{"end"});
   EXPECT_EQ(request.sampling.seed, 3U);

@@ -62,25 +62,37 @@ TEST(ChatRequest, names_the_field_that_does_not_fit) {
     std::string fields;
     std::string param;
   };
-  for (const Case& bad : std::vector<Case>{{R"("temperature":2.1)", "temperature"},
-                                           {R"("temperature":"hot")", "temperature"},
-                                           {R"("top_p":-0.1)", "top_p"},
-                                           {R"("n":0)", "n"},
-                                           {R"("n":1.5)", "n"},
-                                           {R"("max_tokens":0)", "max_tokens"},
-                                           {R"("stop":["a","b","c","d","e"])", "stop"},
-                                           {R"("stop":[1])", "stop"},
-                                           {R"("stream":1)", "stream"},
-                                           {R"("stream_options":{})", "stream_options"},
-                                           {R"("top_logprobs":2)", "top_logprobs"},
-                                           {R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
-                                           {R"("logit_bias":{"x":1})", "logit_bias"},
-                                           {R"("logit_bias":{"1":101})", "logit_bias"},
-                                           {R"("presence_penalty":3)", "presence_penalty"},
-                                           {R"("seed":"one")", "seed"},
-                                           {R"("response_format":{"type":"xml"})", "response_format.type"},
-                                           {R"("documents":[{"id":"d"}])", "documents[0].text"},
-                                           {R"("cache_scope":"world")", "cache_scope"}}) {
+  for (const Case& bad : std::vector<Case>{
+           {R"("temperature":2.1)", "temperature"},
+           {R"("temperature":"hot")", "temperature"},
+           {R"("top_p":-0.1)", "top_p"},
+           {R"("n":0)", "n"},
+           {R"("n":1.5)", "n"},
+           {R"("max_tokens":0)", "max_tokens"},
+           {R"("stop":["a","b","c","d","e"])", "stop"},
+           {R"("stop":[1])", "stop"},
+           {R"("stream":1)", "stream"},
+           {R"("stream_options":{})", "stream_options"},
+           {R"("top_logprobs":2)", "top_logprobs"},
+           {R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
+           {R"("logit_bias":{"x":1})", "logit_bias"},
+           {R"("logit_bias":{"1":101})", "logit_bias"},
+           {R"("presence_penalty":3)", "presence_penalty"},
+           {R"("seed":"one")", "seed"},
+           {R"("min_p":1.1)", "min_p"},
+           {R"("min_p":"low")", "min_p"},
+           {R"("repetition_penalty":0)", "repetition_penalty"},
+           {R"("repetition_penalty":11)", "repetition_penalty"},
+           {R"("prediction":"text")", "prediction"},
+           {R"("prediction":{"content":"a"})", "prediction.type"},
+           {R"("prediction":{"type":"plan"})", "prediction.type"},
+           {R"("prediction":{"type":"content"})", "prediction.content"},
+           {R"("prediction":{"type":"content","content":[{"type":"image"}]})", "prediction.content[0].type"},
+           {R"("predict_options":8)", "predict_options"},
+           {R"("predict_options":{"tokens":65})", "predict_options.tokens"},
+           {R"("response_format":{"type":"xml"})", "response_format.type"},
+           {R"("documents":[{"id":"d"}])", "documents[0].text"},
+           {R"("cache_scope":"world")", "cache_scope"}}) {
     const ApiError error = refused(with(bad.fields));
     EXPECT_EQ(error.status, 400) << bad.fields;
     EXPECT_EQ(error.param, bad.param) << bad.fields;
@@ -99,6 +111,18 @@ TEST(ChatRequest, takes_what_has_no_effect_here_in_the_types_of_openai) {
   EXPECT_EQ(refused(with(R"("service_tier":1)")).param, "service_tier");
   EXPECT_EQ(refused(with(R"("max_tokens":1.0)")).param, "max_tokens");
   EXPECT_EQ(refused(with(R"("logprobs":"true")")).param, "logprobs");
+}
+
+TEST(ChatRequest, keeps_answers_apart_by_what_changes_them_and_not_by_what_speeds_them_up) {
+  EXPECT_NE(accepted(with(R"("min_p":0.1)")).extra, accepted(with(R"("min_p":0.2)")).extra);
+  EXPECT_NE(accepted(with(R"("repetition_penalty":1.1)")).extra, accepted(with(R"("top_k":5)")).extra);
+  const ChatRequest predicted = accepted(
+      with(R"("prediction":{"type":"content","content":[{"type":"text","text":"a "},{"type":"text","text":"b"}]},)"
+           R"("predict_options":{"tokens":3})"));
+  EXPECT_EQ(predicted.extra, "");
+  EXPECT_EQ(predicted.prediction, "a b");
+  EXPECT_EQ(predicted.predict_tokens, 3);
+  EXPECT_FALSE(accepted(with(R"("predict_options":{"tokens":null})")).predict_tokens);
 }
 
 TEST(ChatRequest, knows_what_each_role_must_say) {

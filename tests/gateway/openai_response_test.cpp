@@ -69,6 +69,8 @@ TEST(Completion, has_the_shape_of_openai) {
   engine::GenerateSummary summary;
   summary.reused_tokens = 8;
   summary.computed_tokens = 2;
+  summary.accepted_tokens = 3;
+  summary.rejected_tokens = 1;
   Delivery delivery = new_delivery(false);
   delivery.engine = &summary;
   std::string out;
@@ -80,6 +82,8 @@ TEST(Completion, has_the_shape_of_openai) {
   EXPECT_EQ(body["choices"][0]["finish_reason"], "stop");
   EXPECT_EQ(body["usage"]["total_tokens"], 12);
   EXPECT_EQ(body["usage"]["prompt_tokens_details"]["cached_tokens"], 8);
+  EXPECT_EQ(body["usage"]["completion_tokens_details"]["accepted_prediction_tokens"], 3);
+  EXPECT_EQ(body["usage"]["completion_tokens_details"]["rejected_prediction_tokens"], 1);
   EXPECT_EQ(body["cached"], false);
   EXPECT_EQ(body["kvasir"]["prefix"]["computed_tokens"], 2);
 }
