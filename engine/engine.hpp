@@ -74,6 +74,7 @@ struct GenerateRequest {
   std::string cache_namespace;  // tenant salt: KV is shared inside a namespace only, and namespaces take turns
   int priority = 0;             // higher first
   bool prompt_cache = true;     // read and record prefixes
+  std::chrono::seconds pin{0};  // keep the prompt's KV so long after its last use, if there is room; 0: as any other
 };
 
 struct TokenLogprob {

@@ -40,7 +40,8 @@ class Scheduler {
 
   // Admits what fits, finds blocks for growth, and divides the step's budget. Empty: nothing to do.
   std::vector<StepPart> plan();
-  // The KV of the part is written: records whole blocks in the tree.
+  // The KV of the part is written: records whole blocks in the tree, and pins the prompt if it is complete and asked
+  // for.
   void computed(const StepPart& part);
   // Stops sequences that hold these documents from recording any more.
   void forget(std::span<const std::string> documents);
@@ -62,6 +63,7 @@ class Scheduler {
   // A running sequence will soon have computed more of this prompt than the tree has.
   bool prefix_in_flight(const Sequence& sequence, int matched) const;
   bool grow(Sequence& sequence);
+  void record(Sequence& sequence);
   // A free block, made by eviction if need be; empty when all are in use.
   Block take();
   void preempt_last();
