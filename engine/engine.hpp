@@ -90,6 +90,7 @@ struct GenerateRequest {
   int priority = 0;                   // higher first
   bool prompt_cache = true;           // read and record prefixes
   std::optional<int> predict_tokens;  // instead of SpeculationSettings::max_tokens
+  std::chrono::seconds pin{0};  // keep the prompt's KV so long after its last use, if there is room; 0: as any other
 };
 
 struct TokenLogprob {

@@ -193,6 +193,7 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->cache_namespace = std::move(request.cache_namespace);
   sequence->priority = request.priority;
   sequence->record = request.prompt_cache;
+  sequence->pin = request.pin;
   sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
   sequence->speculation = speculate(request, sequence->tokens);

@@ -1,6 +1,7 @@
 #include "engine/scheduler.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace kvasir::engine {
 namespace {
@@ -171,8 +172,17 @@ void Scheduler::computed(const StepPart& part) {
   sequence.computed += part.tokens;
   // Rejected guesses may leave blocks that others wait for.
   while (static_cast<int>(sequence.blocks.size()) > blocks_for(sequence.size())) sequence.release_last();
+  if (!sequence.record) return;
+  record(sequence);
+  if (sequence.computed < sequence.prompt_tokens || sequence.pin.count() == 0) return;
+  tree_.pin(sequence.cache_namespace,
+            std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.prompt_tokens)),
+            std::exchange(sequence.pin, std::chrono::seconds(0)));
+}
+
+void Scheduler::record(Sequence& sequence) {
   const int whole = sequence.computed / kTokens;
-  if (!sequence.record || whole <= sequence.recorded) return;
+  if (whole <= sequence.recorded) return;
   const auto blocks = static_cast<std::size_t>(whole);
   tree_.insert(sequence.cache_namespace, std::span(sequence.tokens).first(blocks * kTokens),
                std::span(sequence.blocks).first(blocks), sequence.documents);

@@ -29,8 +29,9 @@ struct Sequence {
   int prompt_tokens = 0;
   int max_tokens = 0;  // to generate; at least 1
   std::string cache_namespace;
-  int priority = 0;    // higher first
-  bool record = true;  // put its KV into the tree, and read it from there
+  int priority = 0;             // higher first
+  bool record = true;           // put its KV into the tree, and read it from there
+  std::chrono::seconds pin{0};  // the prompt, once it is computed
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;

@@ -232,6 +232,7 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   generate.priority = call.priority;
   generate.prompt_cache = request.prompt_cache;
   generate.predict_tokens = request.predict_tokens;
+  generate.pin = request.pin;
   for (std::size_t i = 0; i < prompts * per_prompt && !choices->over(); ++i) {
     if (i % per_prompt == 0) generate.input = input_of(call, i / per_prompt);
     generate.sampling.seed = seed_of(request, i % per_prompt);

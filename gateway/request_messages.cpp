@@ -137,6 +137,22 @@ bool RequestReader::documents(std::string_view name, Json value) {
   return true;
 }
 
+bool RequestReader::cache_control(std::string_view name, Json value) {
+  std::string_view type;
+  std::string_view ttl = "5m";
+  if (value.is_object()) {
+    if (value["type"].get(type) != simdjson::SUCCESS) return missing("cache_control.type");
+    Json given;
+    if (value["ttl"].get(given) == simdjson::SUCCESS && given.get(ttl) != simdjson::SUCCESS) ttl = "";
+  } else if (value.get(type) != simdjson::SUCCESS) {
+    return fail_type(name, "'ephemeral' or an object", value);
+  }
+  if (type != "ephemeral") return fail_range("cache_control.type", "'ephemeral'");
+  if (ttl != "5m" && ttl != "1h") return fail_range("cache_control.ttl", "'5m' or '1h'");
+  request_->pin = ttl == "1h" ? std::chrono::hours(1) : std::chrono::minutes(5);
+  return true;
+}
+
 bool RequestReader::cache_ttl(std::string_view name, Json value) {
   std::int64_t seconds = 0;
   if (!integer(name, value, 1, 366LL * 24 * 3600, seconds)) return false;

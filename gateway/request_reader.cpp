@@ -75,7 +75,7 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"reasoning_effort", &R::reasoning_effort},
       {"prediction", &R::prediction},
       {"predict_options", &R::predict_options},
-      {"cache_control", &R::ignored},
+      {"cache_control", &R::cache_control},
       {"priority_tokens", &R::ignored},
       {"context_window_strategy", &R::strategy},
       {"cached_prompt_id", &R::engine_cannot},

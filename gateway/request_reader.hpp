@@ -53,6 +53,7 @@ class RequestReader : private FieldReader {
   bool predict_options(std::string_view name, Json value);
   bool user(std::string_view name, Json value);
   bool prompt_cache(std::string_view name, Json value);
+  bool cache_control(std::string_view name, Json value);
   bool cache_ttl(std::string_view name, Json value);
   bool cache_tags(std::string_view name, Json value);
   bool cache_scope(std::string_view name, Json value);

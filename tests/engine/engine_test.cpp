@@ -345,6 +345,20 @@ TEST_F(EngineTest, KeepsTenantsPrefixesApart) {
   EXPECT_GT(run(*engine, request).summary.reused_tokens, 100);
 }
 
+TEST_F(EngineTest, KeepsAPinnedPromptWhateverElseComes) {
+  EngineSettings s = settings();
+  s.kv_memory = 100 * kBlockBytes;
+  const auto engine = load(s);
+  GenerateRequest pinned = ask(words(60, 1), "q", 4);
+  const int prompt = run(*engine, pinned).summary.prompt_tokens;
+  pinned.pin = std::chrono::minutes(5);  // by a request that finds it all in the KV
+  run(*engine, pinned);
+  EXPECT_EQ(engine->stats().kv_blocks_pinned, static_cast<std::uint64_t>(prompt / 16));
+  for (unsigned i = 2; i < 12; ++i) run(*engine, ask(words(60, i), "q", 4));
+  EXPECT_GT(engine->stats().evicted_blocks, 0U);
+  EXPECT_GT(run(*engine, ask(words(60, 1), "q", 4)).summary.reused_tokens, prompt - 17);
+}
+
 TEST_F(EngineTest, ForgetsTheBlocksOfAnInvalidatedDocument) {
   const auto engine = load(settings());
   GenerateRequest request;

@@ -92,11 +92,23 @@ TEST(ChatRequest, names_the_field_that_does_not_fit) {
            {R"("predict_options":{"tokens":65})", "predict_options.tokens"},
            {R"("response_format":{"type":"xml"})", "response_format.type"},
            {R"("documents":[{"id":"d"}])", "documents[0].text"},
+           {R"("cache_control":3)", "cache_control"},
+           {R"("cache_control":"for ever")", "cache_control.type"},
+           {R"("cache_control":{"ttl":"5m"})", "cache_control.type"},
+           {R"("cache_control":{"type":"ephemeral","ttl":"2h"})", "cache_control.ttl"},
            {R"("cache_scope":"world")", "cache_scope"}}) {
     const ApiError error = refused(with(bad.fields));
     EXPECT_EQ(error.status, 400) << bad.fields;
     EXPECT_EQ(error.param, bad.param) << bad.fields;
   }
+}
+
+TEST(ChatRequest, pins_the_prompt_for_five_minutes_or_an_hour) {
+  EXPECT_EQ(accepted(with(R"("n":1)")).pin, std::chrono::seconds(0));
+  EXPECT_EQ(accepted(with(R"("cache_control":null)")).pin, std::chrono::seconds(0));
+  EXPECT_EQ(accepted(with(R"("cache_control":"ephemeral")")).pin, std::chrono::minutes(5));
+  EXPECT_EQ(accepted(with(R"("cache_control":{"type":"ephemeral"})")).pin, std::chrono::minutes(5));
+  EXPECT_EQ(accepted(with(R"("cache_control":{"type":"ephemeral","ttl":"1h"})")).pin, std::chrono::hours(1));
 }
 
 TEST(ChatRequest, takes_what_has_no_effect_here_in_the_types_of_openai) {
