@@ -38,6 +38,7 @@ struct EngineSettings {
   int step_tokens = 256;                 // prefill tokens of one step; a quarter while others decode
   int threads = 0;                       // 0: one per core
   SpeculationSettings speculation;
+  std::string draft;  // path of a small model with the same tokens, which guesses; or empty
 
   bool operator==(const EngineSettings&) const = default;
 };
