@@ -57,6 +57,11 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
   files.model = std::move(*model);
   if (files.tokenizer->size() > files.model->shape().vocabulary)
     return Error{ErrorCode::bad_model_file, settings.gguf + ": the tokenizer has more tokens than the model", "", 0};
+  if (!settings.draft.empty()) {
+    auto draft = load_draft(settings.draft, *files.tokenizer, shape->context, static_cast<int>(blocks));
+    if (!draft) return draft.error();
+    files.draft = std::move(*draft);
+  }
   auto storage = KvStorage::reserve(shape->layers, shape->attention, static_cast<int>(blocks));
   if (!storage) return storage.error();
   return std::unique_ptr<Engine>(

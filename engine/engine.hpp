@@ -41,6 +41,7 @@ struct EngineSettings {
   int threads = 0;                       // 0: one per core
   EvictionKind kv_eviction = EvictionKind::pgdsf;
   SpeculationSettings speculation;
+  std::string draft;  // path of a small model with the same tokens, which guesses; or empty
 
   bool operator==(const EngineSettings&) const = default;
 };

@@ -46,12 +46,14 @@ std::size_t bytes_of(const GenerateInput& input) {
 }  // namespace
 
 PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints,
-                           int context, const SpeculationSettings& speculation, const kernels::Kernels& kernels)
+                           int context, const SpeculationSettings& speculation, DraftModel* draft,
+                           const kernels::Kernels& kernels)
     : tokenizer_(tokenizer),
       chat_(chat),
       constraints_(constraints),
       context_(context),
       speculation_(speculation),
+      draft_(draft),
       kernels_(kernels) {
   for (TokenId token = 0; token < tokenizer.size(); ++token)
     longest_token_ = std::max({longest_token_, tokenizer.bytes(token).size(), tokenizer.piece(token).size()});
@@ -157,8 +159,8 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& reque
   return bad_request(request.input->raw ? "prompt" : "messages", "the prompt is empty.");
 }
 
-std::unique_ptr<Speculation> PromptReader::speculate(const GenerateRequest& request,
-                                                     std::span<const TokenId> prompt) const {
+std::unique_ptr<Speculation> PromptReader::speculate(const GenerateRequest& request, std::span<const TokenId> prompt,
+                                                     const Sampler& sampler) const {
   const int most = request.predict_tokens.value_or(speculation_.max_tokens);
   if (most <= 0) return nullptr;
   std::vector<std::unique_ptr<Speculator>> speculators;
@@ -170,6 +172,8 @@ std::unique_ptr<Speculation> PromptReader::speculate(const GenerateRequest& requ
     speculators.push_back(std::make_unique<PredictedAnswer>(std::move(tokens), prompt.size()));
   }
   if (speculation_.prompt_lookup) speculators.push_back(std::make_unique<PromptLookup>(prompt));
+  if (draft_ != nullptr)
+    speculators.push_back(std::make_unique<DraftSpeculator>(*draft_, sampler.without_penalties(), prompt.size()));
   if (speculators.empty()) return nullptr;
   return std::make_unique<Speculation>(std::move(speculators), most);
 }
@@ -196,8 +200,8 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->pin = request.pin;
   sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
-  sequence->speculation = speculate(request, sequence->tokens);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
+  sequence->speculation = speculate(request, sequence->tokens, *sequence->sampler);
   const auto of = request.input->raw ? Detokenizer::Of::continuation : Detokenizer::Of::text;
   sequence->text =
       std::make_unique<TextStream>(tokenizer_, of, std::move(request.stop), request.sampling.top_logprobs >= 0);

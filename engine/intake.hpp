@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/chat_template.hpp"
+#include "engine/draft_model.hpp"
 #include "engine/engine.hpp"
 #include "engine/output_constraints.hpp"
 #include "engine/sequence.hpp"
@@ -30,7 +31,7 @@ struct Submission {
 class PromptReader {
  public:
   PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints, int context,
-               const SpeculationSettings& speculation, const kernels::Kernels& kernels);
+               const SpeculationSettings& speculation, DraftModel* draft, const kernels::Kernels& kernels);
   Result<std::unique_ptr<Sequence>> read(Submission submission) const;
 
  private:
@@ -42,13 +43,15 @@ class PromptReader {
                                            const rag::DocumentSet& documents) const;
   bool take_token(std::string_view& rest, TokenId token, bool first) const;
   // Null if nothing is to be guessed.
-  std::unique_ptr<Speculation> speculate(const GenerateRequest& request, std::span<const TokenId> prompt) const;
+  std::unique_ptr<Speculation> speculate(const GenerateRequest& request, std::span<const TokenId> prompt,
+                                         const Sampler& sampler) const;
 
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;
   OutputConstraints& constraints_;
   int context_;
   SpeculationSettings speculation_;
+  DraftModel* draft_;  // null: none; only passed on, it is the engine thread's
   const kernels::Kernels& kernels_;
   std::size_t longest_token_ = 1;  // bytes
 };

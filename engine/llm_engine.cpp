@@ -31,11 +31,16 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       storage_(std::move(storage)),
       pool_(blocks),
       tree_(pool_, make_eviction_policy(settings.kv_eviction, depth_cost(files_.model->shape()))),
-      scheduler_(pool_, tree_, storage_, {settings.max_sequences, settings.step_tokens}),
       threads_(thread_count(settings.threads)),
+      draft_(files_.draft
+                 ? std::make_unique<DraftModel>(std::move(*files_.draft), files_.tokenizer->size(),
+                                                settings.speculation.adapt ? &costs_ : nullptr, threads_, kernels_)
+                 : nullptr),
+      scheduler_(pool_, tree_, storage_, {settings.max_sequences, settings.step_tokens}),
       runner_(*files_.model, storage_, threads_, kernels_),
       context_(std::min(files_.model->shape().context, blocks * kernels::kKvBlock)),
-      reader_(*files_.tokenizer, *files_.chat, *files_.constraints, context_, settings.speculation, kernels_) {
+      reader_(*files_.tokenizer, *files_.chat, *files_.constraints, context_, settings.speculation, draft_.get(),
+              kernels_) {
   warm_up();
   publish();
   thread_ = std::thread([this] { work(); });
@@ -196,12 +201,12 @@ void LlmEngine::step() {
 
 void LlmEngine::speculate(std::span<StepPart> parts) {
   std::vector<Speculation*> guessing;
-  int decoding = 0;
+  const auto decoding =
+      static_cast<int>(std::ranges::count_if(parts, [](const StepPart& part) { return part.sequence->decoding(); }));
+  if (draft_) draft_->set_batch(decoding);
   for (const StepPart& part : parts) {
     Sequence& sequence = *part.sequence;
-    if (!sequence.decoding()) continue;
-    ++decoding;
-    if (!sequence.speculation) continue;
+    if (!sequence.decoding() || !sequence.speculation) continue;
     // The last token needs no guess.
     sequence.speculation->guess(sequence.tokens, sequence.max_tokens - sequence.generated() - 1);
     cut_guesses(sequence);

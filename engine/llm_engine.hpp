@@ -1,6 +1,7 @@
 // The engine behind engine.hpp: one thread that reads messages and runs steps.
 #pragma once
 
+#include "engine/draft_model.hpp"
 #include "engine/engine.hpp"
 #include "engine/intake.hpp"
 #include "engine/scheduler.hpp"
@@ -13,6 +14,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -26,6 +28,7 @@ struct LoadedFiles {
   std::unique_ptr<ChatTemplate> chat;
   std::string chat_name;  // of `chat`; empty: the file's own
   std::unique_ptr<OutputConstraints> constraints;
+  std::optional<DraftFiles> draft;
 };
 
 class LlmEngine final : public Engine {
@@ -77,10 +80,11 @@ class LlmEngine final : public Engine {
   KvStorage storage_;
   BlockPool pool_;
   PrefixTree tree_;
-  Scheduler scheduler_;
   kernels::ThreadPool threads_;
+  StepCosts costs_;                    // of steps that decode only
+  std::unique_ptr<DraftModel> draft_;  // null: none; its blocks are held by sequences
+  Scheduler scheduler_;
   StepRunner runner_;
-  StepCosts costs_;  // of steps that decode only
   int context_;
   PromptReader reader_;
 

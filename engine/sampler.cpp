@@ -83,6 +83,15 @@ SampledToken Sampler::sample(std::span<const float> logits, std::span<const Toke
   return result;
 }
 
+Sampler Sampler::without_penalties() const {
+  Sampler sampler = *this;
+  sampler.params_.frequency_penalty = 0;
+  sampler.params_.presence_penalty = 0;
+  sampler.params_.repetition_penalty = 1;
+  sampler.params_.top_logprobs = -1;
+  return sampler;
+}
+
 bool Sampler::penalizes() const {
   return params_.frequency_penalty != 0 || params_.presence_penalty != 0 || params_.repetition_penalty != 1;
 }

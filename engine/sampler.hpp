@@ -38,6 +38,9 @@ class Sampler {
   SampledToken sample(std::span<const float> logits, std::span<const TokenId> prompt,
                       std::span<const TokenId> generated, const TokenMask* allowed);
 
+  // The same random numbers, without penalties.
+  Sampler without_penalties() const;
+
  private:
   // Below this the best token has all the mass that float can tell.
   bool greedy() const { return params_.temperature < 1e-4F; }

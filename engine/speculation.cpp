@@ -7,6 +7,7 @@ namespace {
 
 constexpr double kNew = 0.15;     // weight of a new observation
 constexpr double kMargin = 1.05;  // the least that speculation must promise
+constexpr double kLikely = 0.5;
 
 }  // namespace
 
@@ -14,14 +15,17 @@ void Speculation::guess(std::span<const TokenId> tokens, int most) {
   guess_.tokens.clear();
   verified_ = 0;
   most = std::min(most, most_);
+  if (most <= 0) return;
   for (const auto& speculator : speculators_) {
-    if (most <= 0 || !guess_.tokens.empty()) return;
-    guess_ = speculator->guess(tokens, most);
+    Guess guess = speculator->guess(tokens, most);
+    if (guess.tokens.empty()) continue;
+    if (guess_.tokens.empty() || chance_of(guess.kind) > chance()) guess_ = std::move(guess);
+    if (chance() >= kLikely) return;
   }
 }
 
-double Speculation::chance() const {
-  return std::min(0.98, chances_[static_cast<std::size_t>(guess_.kind)]);
+double Speculation::chance_of(GuessKind kind) const {
+  return std::min(0.98, chances_[static_cast<std::size_t>(kind)]);
 }
 
 std::span<const TokenId> Speculation::segment(TokenId last) {

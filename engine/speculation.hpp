@@ -25,7 +25,7 @@ namespace kvasir::engine {
 // if none was verified: a sequence whose guesses are bad finds out for free when they become good.
 class Speculation {
  public:
-  // Asked in this order. `most`: guesses at once.
+  // Asked in this order until a guess is likely; else the likeliest is taken. `most`: guesses at once.
   Speculation(std::vector<std::unique_ptr<Speculator>> speculators, int most)
       : speculators_(std::move(speculators)), most_(most) {}
 
@@ -35,7 +35,7 @@ class Speculation {
   // Drops guesses from this one on.
   void cut(std::size_t from) { guess_.tokens.resize(from); }
   // That a guess is right if those before it are.
-  double chance() const;
+  double chance() const { return chance_of(guess_.kind); }
 
   // The first guesses go into this step.
   void verify(int guesses) { verified_ = guesses; }
@@ -53,12 +53,14 @@ class Speculation {
   const Verdict& total() const { return total_; }
 
  private:
+  double chance_of(GuessKind kind) const;
+
   std::vector<std::unique_ptr<Speculator>> speculators_;
   int most_;
   Guess guess_;
   int verified_ = 0;
   std::vector<TokenId> segment_;
-  std::array<double, kGuessKinds> chances_{0.15, 0.35, 0.6, 0.8};  // moving averages, from what is usual on
+  std::array<double, kGuessKinds> chances_{0.15, 0.35, 0.6, 0.8, 0.7};  // moving averages, from what is usual on
   Verdict total_;
 };
 

@@ -11,8 +11,8 @@
 namespace kvasir::engine {
 
 // How a guess was found. How often guesses are right is measured for each.
-enum class GuessKind { bigram, trigram, fourgram, prediction };
-inline constexpr std::size_t kGuessKinds = 4;
+enum class GuessKind { bigram, trigram, fourgram, prediction, draft };
+inline constexpr std::size_t kGuessKinds = 5;
 
 struct Guess {
   std::vector<TokenId> tokens;

@@ -125,6 +125,7 @@ engine::EngineSettings read_engine(ConfigSection section) {
   speculation.read("prompt_lookup", engine.speculation.prompt_lookup);
   speculation.read("max_tokens", engine.speculation.max_tokens, 0, engine::SpeculationSettings::kMostTokens);
   speculation.finish();
+  section.read("draft", engine.draft);
   section.finish();
   if (engine.gguf.empty()) section.error(section.mark(), "engine needs gguf: the path of a model file");
   return engine;

@@ -82,6 +82,7 @@ void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
   out << YAML::Key << "prompt_lookup" << YAML::Value << engine.speculation.prompt_lookup;
   out << YAML::Key << "max_tokens" << YAML::Value << engine.speculation.max_tokens;
   out << YAML::EndMap;
+  if (!engine.draft.empty()) out << YAML::Key << "draft" << YAML::Value << engine.draft;
   out << YAML::EndMap;
 }
 

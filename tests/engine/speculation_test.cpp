@@ -1,7 +1,9 @@
 // Speculation through the engine: the same bits as without, however good or bad the guesses are.
 #include "engine/engine.hpp"
 #include "tests/engine/collector.hpp"
+#include "tests/engine/golden.hpp"
 #include "tests/engine/tiny_model.hpp"
+#include "tests/test_files.hpp"
 
 #include <cmath>
 #include <span>
@@ -64,13 +66,15 @@ std::string half_right(const std::string& answer) {
 
 class SpeculationTest : public testing::Test {
  protected:
-  std::unique_ptr<Engine> load(int most, std::uint64_t kv_memory = 64U << 20) const {
+  std::unique_ptr<Engine> load(int most, std::uint64_t kv_memory = 64U << 20, const std::string& draft = "") const {
     EngineSettings settings;
     settings.gguf = file_.path();
     settings.kv_memory = kv_memory;
     settings.threads = 2;
     settings.speculation.max_tokens = most;
     settings.speculation.adapt = false;
+    settings.speculation.prompt_lookup = draft.empty();
+    settings.draft = draft;
     auto engine = Engine::load(settings);
     if (!engine) throw std::runtime_error(engine.error().message);
     return std::move(*engine);
@@ -228,6 +232,45 @@ TEST_F(SpeculationTest, VerifiesNoMoreThanTheRequestAllows) {
   };
   EXPECT_GT(steps_of(1), 50U);
   EXPECT_LT(steps_of(32), 50U);
+}
+
+// The model as its own draft is always right, another one hardly ever.
+TEST_F(SpeculationTest, ChangesNoAnswerWithADraftModel) {
+  const TinyModelFile other({}, 2);
+  for (const std::string& draft : {file_.path(), other.path()}) {
+    std::vector<GenerateRequest> requests;
+    for (unsigned i = 0; i < 6; ++i) {
+      requests.push_back(ask(words(10 + 5 * static_cast<int>(i), i), 80));
+      if (i % 2 == 0) continue;
+      requests.back().sampling.temperature = 1;
+      requests.back().sampling.seed = i;
+    }
+    std::vector<Answer> plain;
+    const auto plain_engine = load(0);
+    for (const GenerateRequest& request : requests) plain.push_back(run(*plain_engine, request));
+    const auto engine = load(5, 64U << 20, draft);
+    for (std::size_t i = 0; i < requests.size(); ++i) expect_same(run(*engine, requests[i]), plain[i], "alone");
+    const auto together = run_together(*engine, requests);
+    for (std::size_t i = 0; i < requests.size(); ++i) expect_same(together[i], plain[i], "together");
+    const EngineStats stats = engine->stats();
+    if (draft == file_.path()) {
+      EXPECT_GT(stats.accepted_tokens, 0U);
+      EXPECT_EQ(stats.rejected_tokens, 0U);
+    } else {
+      EXPECT_GT(stats.rejected_tokens, stats.accepted_tokens);
+    }
+  }
+}
+
+TEST_F(SpeculationTest, RefusesADraftModelWithOtherTokens) {
+  EngineSettings settings;
+  settings.gguf = file_.path();
+  settings.kv_memory = 64U << 20;
+  settings.draft = model_path(kSmolLm2);
+  if (!std::filesystem::exists(settings.draft)) GTEST_SKIP() << "no model at " << settings.draft;
+  const auto engine = Engine::load(settings);
+  ASSERT_FALSE(engine);
+  EXPECT_NE(engine.error().message.find("draft"), std::string::npos);
 }
 
 TEST_F(SpeculationTest, SharesThePromptAmongChoices) {
