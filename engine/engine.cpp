@@ -55,6 +55,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
   auto model = Model::load(file, *shape);
   if (!model) return model.error();
   files.model = std::move(*model);
+  auto lora = LoraLibrary::load(settings.lora, *files.model);
+  if (!lora) return lora.error();
+  files.lora = std::move(*lora);
   if (files.tokenizer->size() > files.model->shape().vocabulary)
     return Error{ErrorCode::bad_model_file, settings.gguf + ": the tokenizer has more tokens than the model", "", 0};
   if (!settings.draft.empty()) {

@@ -30,6 +30,15 @@ struct SpeculationSettings {
   bool operator==(const SpeculationSettings&) const = default;
 };
 
+// A LoRA adapter that requests may name.
+struct LoraSettings {
+  std::string name;
+  std::string path;  // a GGUF file, or a folder that PEFT saved
+  float scale = 1;
+
+  bool operator==(const LoraSettings&) const = default;
+};
+
 struct EngineSettings {
   std::string gguf;           // path of the model file
   std::string chat_template;  // one of kChatTemplateNames; empty: the file's, or one that fits its vocabulary
@@ -41,7 +50,8 @@ struct EngineSettings {
   int threads = 0;                       // 0: one per core
   EvictionKind kv_eviction = EvictionKind::pgdsf;
   SpeculationSettings speculation;
-  std::string draft;  // path of a small model with the same tokens, which guesses; or empty
+  std::vector<LoraSettings> lora;  // by unique names
+  std::string draft;               // path of a small model with the same tokens, which guesses; or empty
 
   bool operator==(const EngineSettings&) const = default;
 };
@@ -82,14 +92,21 @@ struct GenerateInput {
   std::string prediction;  // the caller's guess at the answer, or empty
 };
 
+// A wish for an adapter, `scale` times as strong as it is set up.
+struct LoraRequest {
+  std::string name;
+  float scale = 1;
+};
+
 struct GenerateRequest {
   std::shared_ptr<const GenerateInput> input;  // never null; shared by the choices of a request
   int max_tokens = 0;                          // 0: as far as the context goes
   std::vector<std::string> stop;
   SamplingParams sampling;
-  std::string cache_namespace;        // tenant salt: KV is shared inside a namespace only, and namespaces take turns
+  std::string cache_namespace;        // tenant salt: KV is shared inside a namespace only, and tenants take turns
   int priority = 0;                   // higher first
   bool prompt_cache = true;           // read and record prefixes
+  std::vector<LoraRequest> lora;      // applied in this order; KV is shared among requests with the same
   std::optional<int> predict_tokens;  // instead of SpeculationSettings::max_tokens
   std::chrono::seconds pin{0};  // keep the prompt's KV so long after its last use, if there is room; 0: as any other
 };
@@ -171,6 +188,8 @@ class Engine {
   virtual int context_length() const = 0;
   // The name of the chat template in use; empty: it is the file's own.
   virtual std::string chat_template() const = 0;
+  // Names of the LoRA adapters.
+  virtual std::vector<std::string> adapters() const = 0;
 };
 
 }  // namespace kvasir::engine

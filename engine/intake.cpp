@@ -46,11 +46,12 @@ std::size_t bytes_of(const GenerateInput& input) {
 }  // namespace
 
 PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints,
-                           int context, const SpeculationSettings& speculation, DraftModel* draft,
-                           const kernels::Kernels& kernels)
+                           const LoraLibrary& lora, int context, const SpeculationSettings& speculation,
+                           DraftModel* draft, const kernels::Kernels& kernels)
     : tokenizer_(tokenizer),
       chat_(chat),
       constraints_(constraints),
+      lora_(lora),
       context_(context),
       speculation_(speculation),
       draft_(draft),
@@ -183,6 +184,8 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   if (auto checked = check(request); !checked) return checked.error();
   auto constraint = constraints_.of(request.input->format, request.input->tools, chat_.tool_form());
   if (!constraint) return constraint.error();
+  auto lora = lora_.resolve(request.lora);
+  if (!lora) return lora.error();
   std::string text;
   auto tokens = tokenize(request, text);
   if (!tokens) return tokens.error();
@@ -194,7 +197,9 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   const int room = context_ - sequence->prompt_tokens;
   sequence->id = submission.id;
   sequence->max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
-  sequence->cache_namespace = std::move(request.cache_namespace);
+  sequence->cache_namespace = request.cache_namespace + lora_salt(request.lora);
+  sequence->tenant = std::move(request.cache_namespace);
+  sequence->lora = std::move(*lora);
   sequence->priority = request.priority;
   sequence->record = request.prompt_cache;
   sequence->pin = request.pin;

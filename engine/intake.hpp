@@ -5,6 +5,7 @@
 #include "engine/chat_template.hpp"
 #include "engine/draft_model.hpp"
 #include "engine/engine.hpp"
+#include "engine/lora_library.hpp"
 #include "engine/output_constraints.hpp"
 #include "engine/sequence.hpp"
 #include "engine/tokenizer.hpp"
@@ -30,8 +31,9 @@ struct Submission {
 // Renders, tokenises, compiles formats. Errors: bad_request, context_length.
 class PromptReader {
  public:
-  PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints, int context,
-               const SpeculationSettings& speculation, DraftModel* draft, const kernels::Kernels& kernels);
+  PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints,
+               const LoraLibrary& lora, int context, const SpeculationSettings& speculation, DraftModel* draft,
+               const kernels::Kernels& kernels);
   Result<std::unique_ptr<Sequence>> read(Submission submission) const;
 
  private:
@@ -49,6 +51,7 @@ class PromptReader {
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;
   OutputConstraints& constraints_;
+  const LoraLibrary& lora_;
   int context_;
   SpeculationSettings speculation_;
   DraftModel* draft_;  // null: none; only passed on, it is the engine thread's

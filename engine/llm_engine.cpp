@@ -39,8 +39,8 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       scheduler_(pool_, tree_, storage_, {settings.max_sequences, settings.step_tokens}),
       runner_(*files_.model, storage_, threads_, kernels_),
       context_(std::min(files_.model->shape().context, blocks * kernels::kKvBlock)),
-      reader_(*files_.tokenizer, *files_.chat, *files_.constraints, context_, settings.speculation, draft_.get(),
-              kernels_) {
+      reader_(*files_.tokenizer, *files_.chat, *files_.constraints, files_.lora, context_, settings.speculation,
+              draft_.get(), kernels_) {
   warm_up();
   publish();
   thread_ = std::thread([this] { work(); });
@@ -242,11 +242,12 @@ void LlmEngine::cut_guesses(Sequence& sequence) const {
 Segment LlmEngine::segment_of(const StepPart& part) {
   Sequence& sequence = *part.sequence;
   if (sequence.decoding() && part.tokens > 1)
-    return {sequence.speculation->segment(sequence.tokens.back()), sequence.computed, sequence.table, part.tokens};
+    return {sequence.speculation->segment(sequence.tokens.back()), sequence.computed, sequence.table, part.tokens,
+            sequence.lora};
   const bool last = sequence.computed + part.tokens == sequence.size();
   return {std::span(sequence.tokens)
               .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
-          sequence.computed, sequence.table, last ? 1 : 0};
+          sequence.computed, sequence.table, last ? 1 : 0, sequence.lora};
 }
 
 LlmEngine::Outcome LlmEngine::verify(StepPart& part, std::span<const float> logits) {

@@ -29,6 +29,7 @@ struct LoadedFiles {
   std::string chat_name;  // of `chat`; empty: the file's own
   std::unique_ptr<OutputConstraints> constraints;
   std::optional<DraftFiles> draft;
+  LoraLibrary lora;
 };
 
 class LlmEngine final : public Engine {
@@ -41,6 +42,7 @@ class LlmEngine final : public Engine {
   std::uint64_t invalidate(const std::vector<std::string>& document_keys) override;
   EngineStats stats() const override;
   int context_length() const override { return context_; }
+  std::vector<std::string> adapters() const override { return files_.lora.names(); }
   std::string chat_template() const override { return files_.chat_name; }
 
  private:

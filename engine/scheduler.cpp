@@ -90,7 +90,7 @@ Scheduler::Admission Scheduler::try_admit(Sequence& sequence) {
     sequence.admitted_before = true;
     sequence.reused = sequence.computed;
     sequence.admitted = Sequence::Clock::now();
-    waiting_.charge(sequence.cache_namespace, sequence.size() - sequence.computed);
+    waiting_.charge(sequence.tenant, sequence.size() - sequence.computed);
   }
   return Admission::admitted;
 }
@@ -150,7 +150,7 @@ std::vector<StepPart> Scheduler::plan() {
   for (const auto& sequence : running_)
     if (sequence->decoding()) {
       parts.push_back({sequence.get(), 1});
-      waiting_.charge(sequence->cache_namespace, kOutputWeight);
+      waiting_.charge(sequence->tenant, kOutputWeight);
     }
   if (!parts.empty()) budget = std::max(1, budget / 4);
   for (const auto& sequence : running_) {

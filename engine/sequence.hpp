@@ -3,6 +3,7 @@
 
 #include "engine/block_pool.hpp"
 #include "engine/engine.hpp"
+#include "engine/lora.hpp"
 #include "engine/prefix_tree.hpp"
 #include "engine/sampler.hpp"
 #include "engine/speculation.hpp"
@@ -27,8 +28,10 @@ struct Sequence {
   std::shared_ptr<GenerateListener> listener;
   std::vector<TokenId> tokens;  // the prompt, then what was generated
   int prompt_tokens = 0;
-  int max_tokens = 0;  // to generate; at least 1
-  std::string cache_namespace;
+  int max_tokens = 0;           // to generate; at least 1
+  std::string tenant;           // takes turns with others
+  std::string cache_namespace;  // of the tenant and the adapters
+  std::vector<LoraUse> lora;
   int priority = 0;             // higher first
   bool record = true;           // put its KV into the tree, and read it from there
   std::chrono::seconds pin{0};  // the prompt, once it is computed

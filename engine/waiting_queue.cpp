@@ -13,13 +13,13 @@ constexpr int kLookAhead = 8;
 
 }  // namespace
 
-double& WaitingQueue::served(std::string_view space) {
-  const auto found = served_.find(space);
-  return found != served_.end() ? found->second : served_.emplace(std::string(space), 0).first->second;
+double& WaitingQueue::served(std::string_view tenant) {
+  const auto found = served_.find(tenant);
+  return found != served_.end() ? found->second : served_.emplace(std::string(tenant), 0).first->second;
 }
 
 void WaitingQueue::add(std::unique_ptr<Sequence> sequence) {
-  double& has_had = served(sequence->cache_namespace);
+  double& has_had = served(sequence->tenant);
   // Who comes back from a pause has saved nothing up.
   double least = entries_.empty() ? turn_ : *entries_.front().served;
   for (const Entry& entry : entries_) least = std::min(least, *entry.served);
@@ -28,7 +28,7 @@ void WaitingQueue::add(std::unique_ptr<Sequence> sequence) {
 }
 
 void WaitingQueue::put_back(std::unique_ptr<Sequence> sequence) {
-  double& has_had = served(sequence->cache_namespace);
+  double& has_had = served(sequence->tenant);
   entries_.insert(entries_.begin(), {std::move(sequence), &has_had, true});
 }
 
@@ -87,8 +87,8 @@ std::unique_ptr<Sequence> WaitingQueue::take(const Sequence& sequence) {
   return taken;
 }
 
-void WaitingQueue::charge(std::string_view space, int tokens) {
-  served(space) += tokens;
+void WaitingQueue::charge(std::string_view tenant, int tokens) {
+  served(tenant) += tokens;
 }
 
 }  // namespace kvasir::engine

@@ -1,6 +1,6 @@
 // Who waits for admission, and whose turn it is. Used by the engine's thread only.
 //
-// Higher priorities go first, and among equals those that were preempted. The others take turns by namespace: the one
+// Higher priorities go first, and among equals those that were preempted. The others take turns by tenant: the one
 // that has had the least computed is next (virtual token counters, arXiv 2401.00588), whatever it has waiting. Inside a
 // namespace it is first come first served, except that a request whose prefix is mostly in the KV already may overtake,
 // before the prefix is evicted; nobody is overtaken more than kOvertakings times.
@@ -36,8 +36,8 @@ class WaitingQueue {
   // It waits for something of its own: in this round others go first.
   void pass_over(const Sequence& sequence);
 
-  // Something was computed for this namespace.
-  void charge(std::string_view space, int tokens);
+  // Something was computed for this tenant.
+  void charge(std::string_view tenant, int tokens);
 
   int size() const { return static_cast<int>(entries_.size()); }
   template <typename F>
@@ -48,7 +48,7 @@ class WaitingQueue {
  private:
   struct Entry {
     std::unique_ptr<Sequence> sequence;
-    double* served;  // of its namespace
+    double* served;  // of its tenant
     bool preempted = false;
     bool passed_over = false;
     int overtaken = 0;
@@ -56,12 +56,12 @@ class WaitingQueue {
   using Entries = std::vector<Entry>;
 
   static bool same_line(const Entry& a, const Entry& b);
-  double& served(std::string_view space);
+  double& served(std::string_view tenant);
   Entries::iterator find(const Sequence& sequence);
 
   Entries entries_;                                    // preempted ones, then by arrival
-  std::map<std::string, double, std::less<>> served_;  // tokens by namespace
-  double turn_ = 0;                                    // what the namespace has had that was next last
+  std::map<std::string, double, std::less<>> served_;  // tokens by tenant
+  double turn_ = 0;                                    // what the tenant has had that was next last
 };
 
 }  // namespace kvasir::engine

@@ -45,6 +45,12 @@ class Backend {
   // Forgets the KV of these documents. Returns blocks removed.
   virtual std::uint64_t invalidate(const std::vector<std::string>& /*document_keys*/) { return 0; }
   virtual std::optional<engine::EngineStats> engine_stats() const { return std::nullopt; }
+  // The same model with each of its LoRA adapters, under the names that clients use.
+  struct Named {
+    std::string name;
+    std::shared_ptr<Backend> backend;
+  };
+  virtual std::vector<Named> adapted() const { return {}; }
   // Itself, if other servers compute: it takes more than chat.
   virtual UpstreamBackend* upstream() { return nullptr; }
   // One for each of those servers.

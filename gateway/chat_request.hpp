@@ -42,6 +42,8 @@ struct ChatRequest {
   std::string prediction;             // what the answer may look like; changes its speed alone
   std::optional<int> predict_tokens;  // predict_options.tokens
 
+  std::vector<engine::LoraRequest> lora;
+
   std::string user;
   bool prompt_cache = true;
   std::chrono::seconds pin{0};  // cache_control: keeps the prompt's KV; 0: not asked for

@@ -107,6 +107,22 @@ Price read_price(ConfigSection section) {
   return {Price::per_token(input), Price::per_token(cached_input), Price::per_token(output)};
 }
 
+void read_adapters(ConfigSection& engine, std::vector<engine::LoraSettings>& adapters) {
+  for (ConfigSection& item : engine.list("lora")) {
+    engine::LoraSettings adapter;
+    item.read("name", adapter.name);
+    item.read("path", adapter.path);
+    item.read("scale", adapter.scale, -100.0F, 100.0F);
+    item.finish();
+    if (adapter.name.empty() || adapter.path.empty())
+      item.error(item.mark(), "an adapter needs a name and the path of a GGUF file or of a folder that PEFT saved");
+    const bool twice = std::any_of(adapters.begin(), adapters.end(),
+                                   [&](const engine::LoraSettings& other) { return other.name == adapter.name; });
+    if (twice) item.error(item.mark("name"), "adapter '" + adapter.name + "' is given twice");
+    adapters.push_back(std::move(adapter));
+  }
+}
+
 engine::EngineSettings read_engine(ConfigSection section) {
   engine::EngineSettings engine;
   section.read("gguf", engine.gguf);
@@ -126,6 +142,7 @@ engine::EngineSettings read_engine(ConfigSection section) {
   speculation.read("max_tokens", engine.speculation.max_tokens, 0, engine::SpeculationSettings::kMostTokens);
   speculation.finish();
   section.read("draft", engine.draft);
+  read_adapters(section, engine.lora);
   section.finish();
   if (engine.gguf.empty()) section.error(section.mark(), "engine needs gguf: the path of a model file");
   return engine;

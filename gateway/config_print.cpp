@@ -83,6 +83,13 @@ void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
   out << YAML::Key << "max_tokens" << YAML::Value << engine.speculation.max_tokens;
   out << YAML::EndMap;
   if (!engine.draft.empty()) out << YAML::Key << "draft" << YAML::Value << engine.draft;
+  if (!engine.lora.empty()) out << YAML::Key << "lora" << YAML::Value << YAML::BeginSeq;
+  for (const engine::LoraSettings& adapter : engine.lora) {
+    out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << adapter.name;
+    out << YAML::Key << "path" << YAML::Value << adapter.path;
+    out << YAML::Key << "scale" << YAML::Value << adapter.scale << YAML::EndMap;
+  }
+  if (!engine.lora.empty()) out << YAML::EndSeq;
   out << YAML::EndMap;
 }
 

@@ -213,7 +213,20 @@ std::shared_ptr<const engine::GenerateInput> input_of(BackendCall& call, std::si
 
 }  // namespace
 
+std::vector<Backend::Named> EngineBackend::adapted() const {
+  std::vector<Named> all;
+  for (const std::string& adapter : engine_->adapters()) {
+    auto backend = std::make_shared<EngineBackend>(*this, adapter);
+    all.push_back({backend->name_, backend});
+  }
+  return all;
+}
+
 std::optional<ApiError> EngineBackend::check(const ChatRequest& request) const {
+  const auto known = engine_->adapters();
+  for (const engine::LoraRequest& wanted : request.lora)
+    if (std::find(known.begin(), known.end(), wanted.name) == known.end())
+      return ApiError::invalid("'lora': this model has no adapter '" + wanted.name + "'.", "lora");
   if (!request.not_for_engine) return std::nullopt;
   const auto& [param, why] = *request.not_for_engine;
   return ApiError::invalid("'" + param + "': " + why + ".", param);
@@ -233,6 +246,8 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   generate.prompt_cache = request.prompt_cache;
   generate.predict_tokens = request.predict_tokens;
   generate.pin = request.pin;
+  if (adapter_) generate.lora.push_back({*adapter_});
+  generate.lora.insert(generate.lora.end(), request.lora.begin(), request.lora.end());
   for (std::size_t i = 0; i < prompts * per_prompt && !choices->over(); ++i) {
     if (i % per_prompt == 0) generate.input = input_of(call, i / per_prompt);
     generate.sampling.seed = seed_of(request, i % per_prompt);

@@ -10,19 +10,28 @@ class EngineBackend final : public Backend {
   // `name`: the model's name in answers.
   EngineBackend(std::string name, std::unique_ptr<engine::Engine> engine)
       : name_(std::move(name)), engine_(std::move(engine)) {}
+  // `base` with an adapter of its engine.
+  EngineBackend(const EngineBackend& base, const std::string& adapter)
+      : name_(base.name_ + ":" + adapter), engine_(base.engine_), adapter_(adapter) {}
 
   std::optional<ApiError> check(const ChatRequest& request) const override;
   std::string place() const override { return "engine"; }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
+  // The engine is the base model's in both: nothing is counted or removed twice.
   std::uint64_t invalidate(const std::vector<std::string>& document_keys) override {
-    return engine_->invalidate(document_keys);
+    return adapter_ ? 0 : engine_->invalidate(document_keys);
   }
-  std::optional<engine::EngineStats> engine_stats() const override { return engine_->stats(); }
+  std::optional<engine::EngineStats> engine_stats() const override {
+    return adapter_ ? std::nullopt : std::optional(engine_->stats());
+  }
+  std::vector<Named> adapted() const override;
   void close() override { engine_.reset(); }
 
  private:
   std::string name_;
-  std::shared_ptr<engine::Engine> engine_;  // only owner; flights that outlive it find it gone
+  // Owned here and by the same engine's other backends only; flights that outlive it find it gone.
+  std::shared_ptr<engine::Engine> engine_;
+  std::optional<std::string> adapter_;
 };
 
 }  // namespace kvasir::gateway

@@ -75,6 +75,7 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"reasoning_effort", &R::reasoning_effort},
       {"prediction", &R::prediction},
       {"predict_options", &R::predict_options},
+      {"lora", &R::lora},
       {"cache_control", &R::cache_control},
       {"priority_tokens", &R::ignored},
       {"context_window_strategy", &R::strategy},
@@ -126,7 +127,6 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       "enable_thinking",
       "thinking_budget",
       "reasoning",
-      "lora",
   };
   if (const auto found = handlers.find(name); found != handlers.end()) return found->second;
   return beyond_the_engine.contains(name) ? &R::engine_cannot : &R::unknown;

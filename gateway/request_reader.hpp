@@ -51,6 +51,7 @@ class RequestReader : private FieldReader {
   bool top_logprobs(std::string_view name, Json value);
   bool prediction(std::string_view name, Json value);
   bool predict_options(std::string_view name, Json value);
+  bool lora(std::string_view name, Json value);
   bool user(std::string_view name, Json value);
   bool prompt_cache(std::string_view name, Json value);
   bool cache_control(std::string_view name, Json value);

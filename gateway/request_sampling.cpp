@@ -3,8 +3,32 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 namespace kvasir::gateway {
+namespace {
+
+constexpr std::size_t kMostAdapters = 8;
+constexpr double kMostScale = 100;
+
+// Nothing if this is no list of {name, scale}.
+std::optional<std::vector<engine::LoraRequest>> adapters_of(Json value) {
+  simdjson::dom::array list;
+  if (value.get(list) != simdjson::SUCCESS || list.size() > kMostAdapters) return std::nullopt;
+  std::vector<engine::LoraRequest> wanted;
+  for (const Json item : list) {
+    std::string_view adapter;
+    if (!item.is_object() || item["name"].get(adapter) != simdjson::SUCCESS) return std::nullopt;
+    double scale = 1;
+    Json given;
+    const bool scaled = item["scale"].get(given) == simdjson::SUCCESS && !given.is_null();
+    if (scaled && (given.get(scale) != simdjson::SUCCESS || std::abs(scale) > kMostScale)) return std::nullopt;
+    wanted.push_back({std::string(adapter), static_cast<float>(scale)});
+  }
+  return wanted;
+}
+
+}  // namespace
 
 bool RequestReader::temperature(std::string_view name, Json value) {
   return number(name, value, 0.0, 2.0, request_->temperature);
@@ -35,6 +59,19 @@ bool RequestReader::min_p(std::string_view name, Json value) {
 bool RequestReader::repetition_penalty(std::string_view name, Json value) {
   add_extra(name, value);
   return number(name, value, 0.01, 10.0, request_->repetition_penalty);
+}
+
+// Other servers have other forms of it, which pass.
+bool RequestReader::lora(std::string_view name, Json value) {
+  add_extra(name, value);
+  if (auto wanted = adapters_of(value)) {
+    request_->lora = std::move(*wanted);
+  } else if (!request_->not_for_engine) {
+    request_->not_for_engine.emplace(std::string(name),
+                                     "must be a list of at most " + std::to_string(kMostAdapters) +
+                                         " objects with the 'name' of an adapter and, if not 1, a 'scale'");
+  }
+  return true;
 }
 
 bool RequestReader::n(std::string_view name, Json value) {

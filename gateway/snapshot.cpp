@@ -37,7 +37,9 @@ SnapshotPtr make_snapshot(Settings settings, const UpstreamHooks& hooks, SpendLe
     auto backend = running_backend(model, before);
     if (!backend) backend = open_backend(model, hooks, error);
     if (!backend) return nullptr;
+    const auto adapted = backend->adapted();
     models.push_back({model.name, std::move(backend), model.price});
+    for (const Backend::Named& one : adapted) models.push_back({one.name, one.backend, model.price});
   }
   KeyRing keys(settings.keys, ledger, before == nullptr ? nullptr : &before->keys);
   ModelTable table(std::move(models), settings.default_model);

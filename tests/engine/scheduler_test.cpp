@@ -38,6 +38,7 @@ class SchedulerTest : public testing::Test {
     sequence->prompt_tokens = asked.tokens;
     sequence->max_tokens = asked.max_tokens;
     sequence->cache_namespace = asked.space;
+    sequence->tenant = sequence->cache_namespace;
     sequence->priority = asked.priority;
     scheduler_->add(std::move(sequence));
     return last_id_;

@@ -47,7 +47,8 @@ auth:
 models:
   - name: smollm2
     engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: f16, max_sequences: 32,
-             kv_eviction: lru, chat_template: gemma, speculation: {prompt_lookup: false, max_tokens: 5}}
+             kv_eviction: lru, chat_template: gemma, speculation: {prompt_lookup: false, max_tokens: 5},
+             lora: [{name: style, path: style.gguf, scale: 0.5}]}
   - name: mock
     upstream: {base_url: "http://127.0.0.1:9101/v1/", api_key: "${MOCK_KEY:-none}", model: mock, timeout: 90s}
     price: {input: 0.15, output: 0.60}
@@ -74,6 +75,7 @@ cache:
   EXPECT_EQ(settings.models.at(1).price, (Price{150'000, 150'000, 600'000}));
   EXPECT_EQ(settings.models.at(0).engine->kv_memory, 2ULL << 30);
   EXPECT_EQ(settings.models.at(0).engine->chat_template, "gemma");
+  EXPECT_THAT(settings.models.at(0).engine->lora, ElementsAre(engine::LoraSettings{"style", "style.gguf", 0.5F}));
   EXPECT_EQ(settings.models.at(0).engine->kv_eviction, engine::EvictionKind::lru);
   EXPECT_FALSE(settings.models.at(0).engine->speculation.prompt_lookup);
   EXPECT_EQ(settings.models.at(0).engine->speculation.max_tokens, 5);

@@ -51,6 +51,7 @@ class PlayedEngine final : public engine::Engine {
   engine::EngineStats stats() const override { return {}; }
   int context_length() const override { return 2048; }
   std::string chat_template() const override { return {}; }
+  std::vector<std::string> adapters() const override { return {}; }
 
   // The n-th request (from 0), once it is there.
   Call call(std::size_t index) {
