@@ -146,16 +146,18 @@ int bench_engine(const BenchArguments& arguments) {
   const int prompt = arguments.number("--prompt", smoke ? 64 : 512);
   const int generate = arguments.number("--generate", smoke ? 8 : 64);
   const int runs = arguments.number("--runs", smoke ? 1 : 5);
+  const engine::SpeculationSettings guessing = settings.speculation;
+  settings.speculation.max_tokens = 0;  // every token is a step: what other engines' decoding is compared with
   auto engine = engine::Engine::load(settings);
   if (!engine) {
     std::fprintf(stderr, "kvasir bench: %s\n", engine.error().message.c_str());
     return 1;
   }
   if (arguments.flag("--speculation")) {
-    settings.speculation.max_tokens = 0;
-    auto plain = engine::Engine::load(settings);
-    if (!plain) return 1;
-    speculation(**plain, **engine, prompt, generate, runs);
+    settings.speculation = guessing;
+    auto speculative = engine::Engine::load(settings);
+    if (!speculative) return 1;
+    speculation(**engine, **speculative, prompt, generate, runs);
     return 0;
   }
   if (arguments.flag("--structured")) {
