@@ -36,7 +36,7 @@ Result<Charsmap> Charsmap::from(std::span<const std::int64_t> bytes) {
   if (trie_bytes > left || trie_bytes % sizeof(std::uint32_t) != 0) return bad_charsmap("has no room for its trie");
   Charsmap map;
   map.units_.resize(trie_bytes / sizeof(std::uint32_t));
-  std::memcpy(map.units_.data(), blob.data() + sizeof trie_bytes, trie_bytes);
+  if (trie_bytes > 0) std::memcpy(map.units_.data(), blob.data() + sizeof trie_bytes, trie_bytes);
   map.replacements_ = blob.substr(sizeof trie_bytes + trie_bytes);
   std::size_t begin = 0;
   for (std::size_t at = 0; at < map.replacements_.size(); ++at) {
