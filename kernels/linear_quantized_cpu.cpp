@@ -11,7 +11,7 @@ constexpr int kPairs = kBlock / 2;
 
 // One block's quants, pair by pair: two elements of 16 outputs. Loops over pairs unroll, so that every shift is a
 // constant.
-template <const WeightFormat& Format>
+template <WeightFormat Format>
 struct Quants {
   const std::byte* low;
   I32x16 word;
@@ -36,14 +36,14 @@ struct Quants {
 };
 
 // Scale or minimum of 16 outputs, by group of one block.
-template <const WeightFormat& Format>
+template <WeightFormat Format>
 inline F32x16 scale_of(const std::byte* super, const std::byte* scales, int group) {
   if constexpr (Format.coded)
     return mul(load_f16(reinterpret_cast<const std::uint16_t*>(super)), load_i8(scales + group * kTile));
   else
     return load_f16(reinterpret_cast<const std::uint16_t*>(scales));
 }
-template <const WeightFormat& Format>
+template <WeightFormat Format>
 inline F32x16 minimum_of(const std::byte* super, const std::byte* scales, int group) {
   if constexpr (Format.coded)
     return mul(load_f16(reinterpret_cast<const std::uint16_t*>(super) + kTile),
@@ -52,13 +52,13 @@ inline F32x16 minimum_of(const std::byte* super, const std::byte* scales, int gr
     return load_f16(reinterpret_cast<const std::uint16_t*>(scales) + kTile);
 }
 
-template <const WeightFormat& Format>
+template <WeightFormat Format>
 inline float sum_of(const QuantizedRows& x, std::ptrdiff_t at, int group) {
   if constexpr (Format.groups() == 1) return x.sum[at];
   return group == 0 ? x.half_sum[at] : x.sum[at] - x.half_sum[at];
 }
 
-template <const WeightFormat& Format, int R>
+template <WeightFormat Format, int R>
 void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, int m, const Target& to) {
   constexpr int chains = R == 1 ? 4 : R <= 3 ? 2 : 1;
   constexpr int pairs = Format.group / 2;
@@ -78,8 +78,10 @@ void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, i
     const auto add_group = [&](int group) __attribute__((always_inline)) {
       I32x16 sum[R][chains];
       KVASIR_UNROLL(8)
-      for (int r = 0; r < R; ++r) KVASIR_UNROLL(4)
-      for (int c = 0; c < chains; ++c) sum[r][c] = zero_int();
+      for (int r = 0; r < R; ++r) {
+        KVASIR_UNROLL(4)
+        for (int c = 0; c < chains; ++c) sum[r][c] = zero_int();
+      }
       KVASIR_UNROLL(16)
       for (int p = 0; p < pairs; ++p) {
         const I32x16 q = block.pair(group * pairs + p);
@@ -109,7 +111,7 @@ void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, i
   for (int r = 0; r < R; ++r) write(to, m + r, acc[r]);
 }
 
-template <const WeightFormat& Format>
+template <WeightFormat Format>
 void linear_formatted(const PackedMatrix& w, const QuantizedRows& x, int m, const float* bias, float* y,
                       std::ptrdiff_t ldy, int row_begin, int row_end) {
   const int blocks = w.cols / kBlock;
