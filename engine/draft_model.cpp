@@ -32,7 +32,7 @@ Result<DraftFiles> load_draft(const std::string& path, const Tokenizer& vocabula
   auto shape = read_shape(*file);
   if (!shape) return shape.error();
   shape->context = std::min(shape->context, context);
-  auto storage = KvStorage::reserve(shape->layers, shape->attention, blocks);
+  auto storage = KvStorage::reserve(kernels::KvType::f16, shape->layers, shape->attention, blocks);
   if (!storage) return storage.error();
   auto model = Model::load(file, *shape);
   if (!model) return model.error();

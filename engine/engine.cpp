@@ -37,7 +37,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
   files.constraints = std::make_unique<OutputConstraints>(*files.tokenizer);
   auto shape = read_shape(*file);
   if (!shape) return shape.error();
-  const std::uint64_t per_block = KvStorage::bytes_per_block(shape->layers, shape->attention);
+  const std::uint64_t per_block = KvStorage::bytes_per_block(settings.kv_type, shape->layers, shape->attention);
   const std::uint64_t blocks = std::min<std::uint64_t>(settings.kv_memory / per_block, 1U << 24);
   if (blocks < 4)
     return Error{ErrorCode::bad_request,
@@ -65,7 +65,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
     if (!draft) return draft.error();
     files.draft = std::move(*draft);
   }
-  auto storage = KvStorage::reserve(shape->layers, shape->attention, static_cast<int>(blocks));
+  auto storage = KvStorage::reserve(settings.kv_type, shape->layers, shape->attention, static_cast<int>(blocks));
   if (!storage) return storage.error();
   return std::unique_ptr<Engine>(
       std::make_unique<LlmEngine>(settings, std::move(files), std::move(*storage), static_cast<int>(blocks)));

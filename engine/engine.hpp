@@ -7,6 +7,7 @@
 #include "engine/error.hpp"
 #include "engine/eviction_policy.hpp"
 #include "engine/tool_use.hpp"
+#include "kernels/kernels.hpp"
 #include "rag/prompt.hpp"
 
 #include <chrono>
@@ -43,11 +44,12 @@ struct EngineSettings {
   std::string gguf;           // path of the model file
   std::string chat_template;  // one of kChatTemplateNames; empty: the file's, or one that fits its vocabulary
   std::uint64_t kv_memory = 2ULL << 30;  // bytes for KV blocks
-  int max_sequences = 64;                // running at once
-  int max_queue = 256;                   // waiting for admission
-  int max_context = 0;                   // tokens; 0: what the model file says
-  int step_tokens = 256;                 // prefill tokens of one step; a quarter while others decode
-  int threads = 0;                       // 0: one per core
+  kernels::KvType kv_type = kernels::KvType::f16;
+  int max_sequences = 64;  // running at once
+  int max_queue = 256;     // waiting for admission
+  int max_context = 0;     // tokens; 0: what the model file says
+  int step_tokens = 256;   // prefill tokens of one step; a quarter while others decode
+  int threads = 0;         // 0: one per core
   EvictionKind kv_eviction = EvictionKind::pgdsf;
   SpeculationSettings speculation;
   std::vector<LoraSettings> lora;  // by unique names

@@ -9,8 +9,9 @@
 namespace kvasir::engine {
 namespace {
 
-std::size_t values_per_block(const kernels::AttentionShape& shape) {
-  return static_cast<std::size_t>(shape.kv_heads) * static_cast<std::size_t>(shape.head_dim) * kernels::kKvBlock;
+// Keys or values of one block in one layer.
+std::size_t layer_bytes(kernels::KvType type, const kernels::AttentionShape& shape) {
+  return static_cast<std::size_t>(shape.kv_heads) * kernels::kv_head_bytes(type, shape.head_dim);
 }
 
 }  // namespace
@@ -19,12 +20,13 @@ void KvStorage::Unmap::operator()(void* memory) const {
   ::munmap(memory, bytes);
 }
 
-std::size_t KvStorage::bytes_per_block(int layers, const kernels::AttentionShape& shape) {
-  return static_cast<std::size_t>(layers) * 2 * values_per_block(shape) * sizeof(std::uint16_t);
+std::size_t KvStorage::bytes_per_block(kernels::KvType type, int layers, const kernels::AttentionShape& shape) {
+  return static_cast<std::size_t>(layers) * 2 * layer_bytes(type, shape);
 }
 
-Result<KvStorage> KvStorage::reserve(int layers, const kernels::AttentionShape& shape, int blocks) {
-  const std::size_t bytes = bytes_per_block(layers, shape) * static_cast<std::size_t>(blocks);
+Result<KvStorage> KvStorage::reserve(kernels::KvType type, int layers, const kernels::AttentionShape& shape,
+                                     int blocks) {
+  const std::size_t bytes = bytes_per_block(type, layers, shape) * static_cast<std::size_t>(blocks);
   void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return Error{ErrorCode::overloaded,
@@ -34,22 +36,19 @@ Result<KvStorage> KvStorage::reserve(int layers, const kernels::AttentionShape& 
   ::madvise(memory, bytes, MADV_HUGEPAGE);  // a wish, as in WeightArena
   KvStorage storage;
   storage.memory_ = std::unique_ptr<void, Unmap>(memory, Unmap{bytes});
-  storage.block_values_ = values_per_block(shape);
-  auto* values = static_cast<std::uint16_t*>(memory);
-  const std::size_t half = storage.block_values_ * static_cast<std::size_t>(blocks);
-  for (int i = 0; i < layers; ++i) {
-    storage.layers_.push_back({values, values + half});
-    values += 2 * half;
-  }
+  storage.layer_bytes_ = layer_bytes(type, shape);
+  auto* at = static_cast<std::byte*>(memory);
+  const std::size_t half = storage.layer_bytes_ * static_cast<std::size_t>(blocks);
+  for (int i = 0; i < layers; ++i, at += 2 * half) storage.layers_.push_back({at, at + half, type});
   return storage;
 }
 
 void KvStorage::copy(BlockId from, BlockId to) {
-  const std::size_t source = static_cast<std::size_t>(from) * block_values_;
-  const std::size_t target = static_cast<std::size_t>(to) * block_values_;
+  const std::size_t source = static_cast<std::size_t>(from) * layer_bytes_;
+  const std::size_t target = static_cast<std::size_t>(to) * layer_bytes_;
   for (const kernels::KvLayer& layer : layers_) {
-    std::memcpy(layer.k + target, layer.k + source, block_values_ * sizeof(std::uint16_t));
-    std::memcpy(layer.v + target, layer.v + source, block_values_ * sizeof(std::uint16_t));
+    std::memcpy(layer.k + target, layer.k + source, layer_bytes_);
+    std::memcpy(layer.v + target, layer.v + source, layer_bytes_);
   }
 }
 

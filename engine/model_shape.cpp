@@ -21,9 +21,10 @@ std::optional<Error> check_heads(const ModelFile& file, const kernels::Attention
   if (attention.heads % attention.kv_heads != 0 || attention.heads / attention.kv_heads > kernels::kMaxGroup)
     return bad_model(file, std::to_string(attention.heads) + " query heads cannot share " +
                                std::to_string(attention.kv_heads) + " KV heads");
-  if (attention.head_dim % 16 != 0 || value_dim != attention.head_dim)
-    return unsupported_model(
-        file, "head dimensions other than one multiple of 16 for keys and values are not known to this version");
+  if (attention.head_dim % 16 != 0 || attention.head_dim > kernels::kMaxHeadDim || value_dim != attention.head_dim)
+    return unsupported_model(file, "head dimensions other than one multiple of 16, at most " +
+                                       std::to_string(kernels::kMaxHeadDim) +
+                                       ", for keys and values are not known to this version");
   return std::nullopt;
 }
 
@@ -74,8 +75,8 @@ Result<ModelShape> read_shape(const ModelFile& file) {
   kernels::AttentionShape& attention = shape.attention;
   attention.heads = metadata.count("attention.head_count", 1024);
   attention.kv_heads = metadata.count("attention.head_count_kv", 1024, attention.heads);
-  attention.head_dim = metadata.count("attention.key_length", 1024, shape.hidden / attention.heads);
-  const int value_dim = metadata.count("attention.value_length", 1024, attention.head_dim);
+  attention.head_dim = metadata.count("attention.key_length", kernels::kMaxHeadDim, shape.hidden / attention.heads);
+  const int value_dim = metadata.count("attention.value_length", kernels::kMaxHeadDim, attention.head_dim);
   if (metadata.has("attention.sliding_window")) {
     const auto window = file.integer(*name + ".attention.sliding_window").value_or(-1);
     if (window != 0) shape.window = metadata.count("attention.sliding_window", 1 << 24);

@@ -129,7 +129,10 @@ engine::EngineSettings read_engine(ConfigSection section) {
   engine.chat_template =
       section.read_word("chat_template", {engine::kChatTemplateNames.begin(), engine::kChatTemplateNames.end()}, {});
   section.read_word("device", {"auto", "cpu"}, {"cuda"});
-  section.read_word("kv_type", {"f16"}, {"int8", "int4"});
+  const auto& types = kernels::kKvTypeNames;
+  const std::string type = section.read_word("kv_type", {types.begin(), types.end()}, {});
+  if (!type.empty())
+    engine.kv_type = static_cast<kernels::KvType>(std::find(types.begin(), types.end(), type) - types.begin());
   section.read_bytes("kv_memory", engine.kv_memory, 1ULL << 20, 1ULL << 44);
   section.read("max_sequences", engine.max_sequences, 1, 4096);
   section.read("max_queue", engine.max_queue, 0, 1'000'000);

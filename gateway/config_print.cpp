@@ -69,7 +69,8 @@ void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
   out << YAML::Key << "gguf" << YAML::Value << engine.gguf;
   if (!engine.chat_template.empty()) out << YAML::Key << "chat_template" << YAML::Value << engine.chat_template;
   out << YAML::Key << "device" << YAML::Value << "auto";
-  out << YAML::Key << "kv_type" << YAML::Value << "f16";
+  out << YAML::Key << "kv_type" << YAML::Value
+      << std::string(kernels::kKvTypeNames.at(static_cast<std::size_t>(engine.kv_type)));
   out << YAML::Key << "kv_memory" << YAML::Value << print_bytes(engine.kv_memory);
   out << YAML::Key << "max_sequences" << YAML::Value << engine.max_sequences;
   out << YAML::Key << "max_queue" << YAML::Value << engine.max_queue;

@@ -1,8 +1,9 @@
-// Paged attention over f16 keys and values with float sums: one contract for prefill, decode and shifted blocks.
+// Paged attention with float sums: one contract for prefill, decode and shifted blocks, over KV of every type.
 //
 // Keys are read in splits of 256, cut at absolute indices. Inside a split: scores (lanes are tokens), softmax, weighted
 // values (lanes are dimensions, tokens in order). Splits are merged in order by (maximum, sum of exponentials), as in
 // FlashDecoding. A query row's arithmetic follows from its own length only; rows are taken together to load keys once.
+#include "kernels/kv_format.hpp"
 #include "kernels/ops_cpu.hpp"
 #include "kernels/simd.hpp"
 
@@ -60,35 +61,52 @@ Scratch cut(float* memory, int queries, int head_dim) {
   return s;
 }
 
-// Scores of N query vectors against B neighbouring blocks that share one shift.
-template <int N, int B>
-inline void score(const std::uint16_t* const (&keys)[B], const float* q, int head_dim, float scale, float* scores) {
-  F32x16 acc[N][B];
-  KVASIR_UNROLL(8)
-  for (int i = 0; i < N; ++i) KVASIR_UNROLL(4)
-  for (int b = 0; b < B; ++b) acc[i][b] = zero();
-  for (int d = 0; d < head_dim; ++d) {
-    KVASIR_UNROLL(4)
-    for (int b = 0; b < B; ++b) {
-      const F32x16 k = load_f16(keys[b] + static_cast<std::ptrdiff_t>(d) * kKvBlock);
-      KVASIR_UNROLL(8)
-      for (int i = 0; i < N; ++i)
-        acc[i][b] = fma(k, splat(q[static_cast<std::ptrdiff_t>(i) * head_dim + d]), acc[i][b]);
-    }
-  }
-  KVASIR_UNROLL(8)
-  for (int i = 0; i < N; ++i) KVASIR_UNROLL(4)
-  for (int b = 0; b < B; ++b)
-    store(scores + static_cast<std::ptrdiff_t>(i) * kSplit + b * kKvBlock, mul(acc[i][b], splat(scale)));
+// The scales of a block's 16 keys, or values.
+template <KvType Type>
+inline F32x16 scales_of(const std::byte* head, int head_dim) {
+  const std::size_t at = KvFormat<Type>::bytes(static_cast<std::ptrdiff_t>(head_dim) * kKvBlock);
+  return load_f16(reinterpret_cast<const std::uint16_t*>(head + at));
 }
 
-template <int B>
-void score_all(const std::uint16_t* const (&keys)[B], const float* q, int count, int head_dim, float scale,
-               float* scores) {
+// Scores of N query vectors against B neighbouring blocks that share one shift.
+template <KvType Type, int N, int B>
+inline void score(const std::byte* const (&keys)[B], const float* q, int head_dim, float scale, float* scores) {
+  using Format = KvFormat<Type>;
+  F32x16 acc[N][B];
+  KVASIR_UNROLL(8)
+  for (int i = 0; i < N; ++i) {
+    KVASIR_UNROLL(4)
+    for (int b = 0; b < B; ++b) acc[i][b] = zero();
+  }
+  for (int d = 0; d < head_dim; d += Format::key_dims) {
+    KVASIR_UNROLL(4)
+    for (int b = 0; b < B; ++b) {
+      F32x16 k[Format::key_dims];
+      Format::load_keys(keys[b], d, k);
+      KVASIR_UNROLL(2)
+      for (int e = 0; e < Format::key_dims; ++e) {
+        KVASIR_UNROLL(8)
+        for (int i = 0; i < N; ++i)
+          acc[i][b] = fma(k[e], splat(q[static_cast<std::ptrdiff_t>(i) * head_dim + d + e]), acc[i][b]);
+      }
+    }
+  }
+  KVASIR_UNROLL(4)
+  for (int b = 0; b < B; ++b) {
+    F32x16 factor = splat(scale);
+    if constexpr (Format::scaled) factor = mul(factor, scales_of<Type>(keys[b], head_dim));
+    KVASIR_UNROLL(8)
+    for (int i = 0; i < N; ++i)
+      store(scores + static_cast<std::ptrdiff_t>(i) * kSplit + b * kKvBlock, mul(acc[i][b], factor));
+  }
+}
+
+template <KvType Type, int B>
+void score_all(const std::byte* const (&keys)[B], const float* q, int count, int head_dim, float scale, float* scores) {
   int i = 0;
   const auto step = [&]<int N>() {
-    score<N, B>(keys, q + static_cast<std::ptrdiff_t>(i) * head_dim, head_dim, scale,
-                scores + static_cast<std::ptrdiff_t>(i) * kSplit);
+    score<Type, N, B>(keys, q + static_cast<std::ptrdiff_t>(i) * head_dim, head_dim, scale,
+                      scores + static_cast<std::ptrdiff_t>(i) * kSplit);
     i += N;
   };
   while (i + kQueries <= count) step.template operator()<kQueries>();
@@ -98,44 +116,60 @@ void score_all(const std::uint16_t* const (&keys)[B], const float* q, int count,
 }
 
 // partial[i] = Σ_t p[i][t] V[t], tokens in order, for N query vectors and D groups of 16 dimensions.
-template <int N, int D>
-inline void weigh(const std::uint16_t* const* values, int tokens, int head_dim, int dim, const float* p,
-                  float* partial) {
+template <KvType Type, int N, int D>
+inline void weigh(const std::byte* const* values, int tokens, int head_dim, int dim, const float* p, float* partial) {
   F32x16 acc[N][D];
   KVASIR_UNROLL(8)
-  for (int i = 0; i < N; ++i) KVASIR_UNROLL(4)
-  for (int d = 0; d < D; ++d) acc[i][d] = zero();
+  for (int i = 0; i < N; ++i) {
+    KVASIR_UNROLL(4)
+    for (int d = 0; d < D; ++d) acc[i][d] = zero();
+  }
   for (int t = 0; t < tokens; ++t) {
-    const std::uint16_t* v = values[t / kKvBlock] + static_cast<std::ptrdiff_t>(t % kKvBlock) * head_dim + dim;
+    const std::byte* block = values[t / kKvBlock];
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(t % kKvBlock) * head_dim + dim;
     KVASIR_UNROLL(4)
     for (int d = 0; d < D; ++d) {
-      const F32x16 lane = load_f16(v + d * 16);
+      const F32x16 lane = KvFormat<Type>::load_values(block, at + d * 16);
       KVASIR_UNROLL(8)
       for (int i = 0; i < N; ++i)
         acc[i][d] = fma(lane, splat(p[static_cast<std::ptrdiff_t>(i) * kSplit + t]), acc[i][d]);
     }
   }
   KVASIR_UNROLL(8)
-  for (int i = 0; i < N; ++i) KVASIR_UNROLL(4)
-  for (int d = 0; d < D; ++d) store(partial + static_cast<std::ptrdiff_t>(i) * head_dim + dim + d * 16, acc[i][d]);
+  for (int i = 0; i < N; ++i) {
+    KVASIR_UNROLL(4)
+    for (int d = 0; d < D; ++d) store(partial + static_cast<std::ptrdiff_t>(i) * head_dim + dim + d * 16, acc[i][d]);
+  }
 }
 
-template <int N>
-void weigh_all_dims(const std::uint16_t* const* values, int tokens, int head_dim, const float* p, float* partial) {
+template <KvType Type, int N>
+void weigh_all_dims(const std::byte* const* values, int tokens, int head_dim, const float* p, float* partial) {
   int dim = 0;
   constexpr int wide = N <= 4 ? 4 : 2;
-  for (; dim + wide * 16 <= head_dim; dim += wide * 16) weigh<N, wide>(values, tokens, head_dim, dim, p, partial);
-  for (; dim < head_dim; dim += 16) weigh<N, 1>(values, tokens, head_dim, dim, p, partial);
+  for (; dim + wide * 16 <= head_dim; dim += wide * 16) weigh<Type, N, wide>(values, tokens, head_dim, dim, p, partial);
+  for (; dim < head_dim; dim += 16) weigh<Type, N, 1>(values, tokens, head_dim, dim, p, partial);
 }
 
-void weigh_all(const std::uint16_t* const* values, int tokens, int count, int head_dim, const float* p,
-               float* partial) {
+template <KvType Type>
+void weigh_all(const std::byte* const* values, int tokens, int count, int head_dim, const float* p, float* partial) {
   int i = 0;
   const auto at = [&](float* base, int width) { return base + static_cast<std::ptrdiff_t>(i) * width; };
   const auto from = [&](int width) { return p + static_cast<std::ptrdiff_t>(i) * width; };
-  for (; i + 4 <= count; i += 4) weigh_all_dims<4>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
-  for (; i + 3 <= count; i += 3) weigh_all_dims<3>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
-  for (; i < count; ++i) weigh_all_dims<1>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
+  for (; i + 4 <= count; i += 4) weigh_all_dims<Type, 4>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
+  for (; i + 3 <= count; i += 3) weigh_all_dims<Type, 3>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
+  for (; i < count; ++i) weigh_all_dims<Type, 1>(values, tokens, head_dim, from(kSplit), at(partial, head_dim));
+}
+
+// Takes the values' scales into the weights.
+template <KvType Type>
+void scale_weights(const std::byte* const* values, int blocks, int count, int head_dim, float* weights) {
+  for (int b = 0; b < blocks; ++b) {
+    const F32x16 scale = scales_of<Type>(values[b], head_dim);
+    for (int i = 0; i < count; ++i) {
+      float* p = weights + static_cast<std::ptrdiff_t>(i) * kSplit + b * kKvBlock;
+      store(p, mul(load(p), scale));
+    }
+  }
 }
 
 // Turns scores [hidden, visible) into weights exp(s - maximum), the rest of `padded` into zeros. Returns (maximum,
@@ -184,31 +218,15 @@ void merge(const Scratch& s, int i, int head_dim, Soft soft) {
   s.sum[i] = std::fma(soft.sum, gain, s.sum[i] * keep);
 }
 
-}  // namespace
-
-void kv_write(const KvLayer& kv, const AttentionShape& shape, int block, int slot, const float* k, const float* v) {
-  const int dim = shape.head_dim;
-  const F32x16 limit = splat(65504.0F);  // f16's largest: an infinity here would poison masked sums
-  const F32x16 lowest = splat(-65504.0F);
-  for (int h = 0; h < shape.kv_heads; ++h, k += dim, v += dim) {
-    const std::ptrdiff_t at = (static_cast<std::ptrdiff_t>(block) * shape.kv_heads + h) * dim * kKvBlock;
-    for (int d = 0; d < dim; d += 16) {
-      std::uint16_t column[16];
-      store_f16(column, min(max(load(k + d), lowest), limit));
-      for (int i = 0; i < 16; ++i) kv.k[at + static_cast<std::ptrdiff_t>(d + i) * kKvBlock + slot] = column[i];
-      store_f16(kv.v + at + static_cast<std::ptrdiff_t>(slot) * dim + d, min(max(load(v + d), lowest), limit));
-    }
-  }
-}
-
-void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rope_table, const BlockRef* table,
-               int first_length, int rows, int kv_head, const float* q, std::ptrdiff_t ldq, float* out,
-               std::ptrdiff_t ldo, float* scratch) {
+template <KvType Type>
+void attend(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rope_table, const BlockRef* table,
+            int first_length, int rows, int kv_head, const float* q, std::ptrdiff_t ldq, float* out, std::ptrdiff_t ldo,
+            float* scratch) {
   const int dim = shape.head_dim;
   const int group = shape.heads / shape.kv_heads;
   const Queries queries{rows * group, group, first_length, shape.window};
   const Scratch s = cut(scratch, queries.count, dim);
-  const std::ptrdiff_t head_stride = static_cast<std::ptrdiff_t>(dim) * kKvBlock;
+  const auto head_stride = static_cast<std::ptrdiff_t>(kv_head_bytes(Type, dim));
   const std::ptrdiff_t block_stride = head_stride * shape.kv_heads;
   const int longest = first_length + rows - 1;
 
@@ -220,6 +238,8 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
                   static_cast<std::size_t>(dim) * sizeof(float));
     }
     if (shift != 0) rope(rope_table, s.rotated, queries.count, dim, -shift);
+    if constexpr (KvFormat<Type>::scaled)
+      for (int i = 0; i < queries.count; ++i) hadamard(s.rotated + static_cast<std::ptrdiff_t>(i) * dim, dim);
     rotated_for = shift;
   };
   rotate(0);
@@ -229,19 +249,19 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
     const int tokens = min(kSplit, longest - begin);
     const int blocks = (tokens + kKvBlock - 1) / kKvBlock;
     const BlockRef* refs = table + begin / kKvBlock;
-    const std::uint16_t* values[kSplitBlocks];
+    const std::byte* values[kSplitBlocks];
     for (int b = 0; b < blocks; ++b) values[b] = kv.v + refs[b].block * block_stride + kv_head * head_stride;
     for (int b = 0; b < blocks;) {
       if (refs[b].shift != rotated_for) rotate(refs[b].shift);
-      const std::uint16_t* first = kv.k + refs[b].block * block_stride + kv_head * head_stride;
+      const std::byte* first = kv.k + refs[b].block * block_stride + kv_head * head_stride;
       float* scores = s.scores + b * kKvBlock;
       if (queries.count <= 4 && b + 1 < blocks && refs[b + 1].shift == rotated_for) {
-        const std::uint16_t* const pair[2] = {first, kv.k + refs[b + 1].block * block_stride + kv_head * head_stride};
-        score_all<2>(pair, s.rotated, queries.count, dim, shape.scale, scores);
+        const std::byte* const pair[2] = {first, kv.k + refs[b + 1].block * block_stride + kv_head * head_stride};
+        score_all<Type, 2>(pair, s.rotated, queries.count, dim, shape.scale, scores);
         b += 2;
       } else {
-        const std::uint16_t* const one[1] = {first};
-        score_all<1>(one, s.rotated, queries.count, dim, shape.scale, scores);
+        const std::byte* const one[1] = {first};
+        score_all<Type, 1>(one, s.rotated, queries.count, dim, shape.scale, scores);
         b += 1;
       }
     }
@@ -249,7 +269,8 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
     for (int i = 0; i < queries.count; ++i)
       soft[i] = soften(s.scores + static_cast<std::ptrdiff_t>(i) * kSplit, queries.hidden(i, begin),
                        queries.visible(i, begin), blocks * kKvBlock);
-    weigh_all(values, tokens, queries.count, dim, s.scores, s.partial);
+    if constexpr (KvFormat<Type>::scaled) scale_weights<Type>(values, blocks, queries.count, dim, s.scores);
+    weigh_all<Type>(values, tokens, queries.count, dim, s.scores, s.partial);
     for (int i = 0; i < queries.count; ++i)
       if (queries.hidden(i, begin) < queries.visible(i, begin)) merge(s, i, dim, soft[i]);
   }
@@ -259,6 +280,25 @@ void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& 
     float* to = out + i / group * ldo + static_cast<std::ptrdiff_t>(i % group) * dim;
     const float* merged = s.merged + static_cast<std::ptrdiff_t>(i) * dim;
     for (int d = 0; d < dim; d += 16) store(to + d, mul(load(merged + d), inverse));
+    if constexpr (KvFormat<Type>::scaled) hadamard(to, dim);
+  }
+}
+
+}  // namespace
+
+void attention(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rope_table, const BlockRef* table,
+               int first_length, int rows, int kv_head, const float* q, std::ptrdiff_t ldq, float* out,
+               std::ptrdiff_t ldo, float* scratch) {
+  const auto run = [&]<KvType Type>() {
+    attend<Type>(kv, shape, rope_table, table, first_length, rows, kv_head, q, ldq, out, ldo, scratch);
+  };
+  switch (kv.type) {
+    case KvType::f16:
+      return run.template operator()<KvType::f16>();
+    case KvType::int8:
+      return run.template operator()<KvType::int8>();
+    case KvType::int4:
+      return run.template operator()<KvType::int4>();
   }
 }
 

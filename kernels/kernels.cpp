@@ -74,6 +74,20 @@ const Kernels& best() {
   return chosen;
 }
 
+std::size_t kv_head_bytes(KvType type, int head_dim) {
+  const std::size_t values = static_cast<std::size_t>(head_dim) * kKvBlock;
+  constexpr std::size_t scales = kKvBlock * sizeof(std::uint16_t);
+  switch (type) {
+    case KvType::f16:
+      return values * sizeof(std::uint16_t);
+    case KvType::int8:
+      return values + scales;
+    case KvType::int4:
+      return values / 2 + scales;
+  }
+  return 0;
+}
+
 std::size_t attention_scratch(const AttentionShape& shape) {
   const auto queries =
       static_cast<std::size_t>(kAttentionRows) * static_cast<std::size_t>(shape.heads / shape.kv_heads);

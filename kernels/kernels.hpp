@@ -9,6 +9,7 @@
 // across the instruction sets.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -65,18 +66,27 @@ struct BlockRef {
   std::int32_t shift = 0;
 };
 
-// KV of one layer. For block b and KV head h:
-//   keys   k + ((b * kv_heads + h) * head_dim) * 16: f16 [head_dim, 16 tokens]   (lanes are tokens)
-//   values v + ((b * kv_heads + h) * 16) * head_dim: f16 [16 tokens, head_dim]   (lanes are dimensions)
+// How KV is kept. int8 and int4 have a scale (f16) for each head and token, and vectors are rotated by a Hadamard
+// matrix first, which spreads outliers over all dimensions (QuaRot, arXiv 2404.00456).
+enum class KvType : std::uint8_t { f16, int8, int4 };
+inline constexpr std::array<std::string_view, 3> kKvTypeNames = {"f16", "int8", "int4"};
+
+// KV of one layer. Block b, KV head h begin at (b * kv_heads + h) * kv_head_bytes() in `k` and in `v`:
+//   keys   [head_dim, 16 tokens]   (lanes are tokens; int4: bytes [head_dim / 2, 16], the even dimension's bits are
+//   low) values [16 tokens, head_dim]   (lanes are dimensions; int4: bytes [16, head_dim / 16, 8], dimension i's bits
+//   are low,
+//                                   those of i + 8 high)
+//   then, but for f16, 16 scales, a token each. int8: value = scale * q; int4: value = scale * (q - 7.5).
 struct KvLayer {
-  std::uint16_t* k = nullptr;
-  std::uint16_t* v = nullptr;
+  std::byte* k = nullptr;
+  std::byte* v = nullptr;
+  KvType type = KvType::f16;
 };
 
 struct AttentionShape {
   int heads = 0;
   int kv_heads = 0;  // divides heads; at most kMaxGroup query heads share one
-  int head_dim = 0;  // a multiple of 16
+  int head_dim = 0;  // a multiple of 16, at most kMaxHeadDim
   float scale = 0;   // usually 1/sqrt(head_dim)
   int window = 0;    // how many keys a query sees, its own among them; 0: all
 };
@@ -123,7 +133,8 @@ struct Kernels {
 
   // Rotates `heads` vectors of head_dim by the row `position` of the table (negative: backwards). In place.
   void (*rope)(const RopeTable& table, float* x, int heads, int head_dim, int position);
-  // Writes one token's keys and values (float [kv_heads, head_dim]) into slot `slot` (0..15) of block `block` as f16.
+  // Writes one token's keys and values (float [kv_heads, head_dim]) into slot `slot` (0..15) of block `block`. Tokens
+  // of one block may be written by several threads.
   void (*kv_write)(const KvLayer& kv, const AttentionShape& shape, int block, int slot, const float* k, const float* v);
   // Causal attention of `rows` consecutive query rows of one sequence, for the query heads that share KV head
   // `kv_head`. Row r reads keys 0..first_length + r - 1 of the block table, the last `window` of them if there is one.
@@ -139,6 +150,10 @@ struct Kernels {
 std::size_t attention_scratch(const AttentionShape& shape);
 inline constexpr int kAttentionRows = 8;
 inline constexpr int kMaxGroup = 64;
+inline constexpr int kMaxHeadDim = 1024;
+
+// Bytes of one head's keys, or values, in one block.
+std::size_t kv_head_bytes(KvType type, int head_dim);
 
 // The table for this processor; KVASIR_ISA=generic|avx2|avx512 in the environment overrides (unknown or unsupported
 // values are ignored). Thread safe.

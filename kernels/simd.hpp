@@ -156,6 +156,21 @@ inline F32x16 to_float(I32x16 a) {
 inline void store_i16(std::int16_t* p, F32x16 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a.v)));
 }
+inline __m512 values_of_nibbles() {
+  return _mm512_setr_ps(-7.5F, -6.5F, -5.5F, -4.5F, -3.5F, -2.5F, -1.5F, -0.5F, 0.5F, 1.5F, 2.5F, 3.5F, 4.5F, 5.5F,
+                        6.5F, 7.5F);
+}
+// The low (high: false) or high four bits of 16 bytes, 0..15, less 7.5.
+inline F32x16 load_nibbles(const void* p, bool high) {
+  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  return {_mm512_permutexvar_ps(high ? _mm512_srli_epi32(bytes, 4) : bytes, values_of_nibbles())};
+}
+// The same for 8 bytes: the low four bits of all, then the high ones.
+inline F32x16 load_split_nibbles(const void* p) {
+  const __m128i bytes = _mm_loadl_epi64(static_cast<const __m128i*>(p));
+  const __m128i both = _mm_unpacklo_epi64(bytes, _mm_srli_epi16(bytes, 4));
+  return {_mm512_permutexvar_ps(_mm512_cvtepu8_epi32(both), values_of_nibbles())};
+}
 
 #elif defined(KVASIR_ISA_avx2)
 
@@ -293,6 +308,20 @@ inline F32x16 to_float(I32x16 x) {
 inline void store_i16(std::int16_t* p, F32x16 x) {
   const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xD8));
+}
+inline F32x16 nibbles_to_float(__m128i nibbles) {
+  const __m128i low = _mm_and_si128(nibbles, _mm_set1_epi8(15));
+  const F32x16 whole{_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low)),
+                     _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(low, 8)))};
+  return sub(whole, splat(7.5F));
+}
+inline F32x16 load_nibbles(const void* p, bool high) {
+  const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(p));
+  return nibbles_to_float(high ? _mm_srli_epi16(bytes, 4) : bytes);
+}
+inline F32x16 load_split_nibbles(const void* p) {
+  const __m128i bytes = _mm_loadl_epi64(static_cast<const __m128i*>(p));
+  return nibbles_to_float(_mm_unpacklo_epi64(bytes, _mm_srli_epi16(bytes, 4)));
 }
 
 #else
@@ -437,6 +466,14 @@ inline F32x16 to_float(const I32x16& x) {
 }
 inline void store_i16(std::int16_t* p, const F32x16& x) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<std::int16_t>(std::nearbyint(x.v[i]));
+}
+inline F32x16 load_nibbles(const void* p, bool high) {
+  const auto* bytes = static_cast<const std::uint8_t*>(p);
+  return lanes([&](int i) { return static_cast<float>(high ? bytes[i] >> 4 : bytes[i] & 15) - 7.5F; });
+}
+inline F32x16 load_split_nibbles(const void* p) {
+  const auto* bytes = static_cast<const std::uint8_t*>(p);
+  return lanes([&](int i) { return static_cast<float>(i < 8 ? bytes[i] & 15 : bytes[i - 8] >> 4) - 7.5F; });
 }
 
 #endif

@@ -27,7 +27,7 @@ GenerateRequest question(const std::string& text) {
   return request;
 }
 
-class SmolLM2Exactness : public testing::Test {
+class SmolLM2Exactness : public testing::TestWithParam<kernels::KvType> {
  protected:
   void SetUp() override {
     path_ = model_path(kSmolLm2);
@@ -42,6 +42,7 @@ class SmolLM2Exactness : public testing::Test {
     EngineSettings settings;
     settings.gguf = path_;
     settings.kv_memory = 256U << 20;
+    settings.kv_type = GetParam();
     settings.step_tokens = step_tokens;
     settings.threads = threads;
     settings.speculation = speculation;
@@ -52,7 +53,7 @@ class SmolLM2Exactness : public testing::Test {
   std::string path_;
 };
 
-TEST_F(SmolLM2Exactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
+TEST_P(SmolLM2Exactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
   const char* const questions[] = {
       "When does the ferry leave?",        "What is the lighthouse built of?",    "Where is the library?",
       "On which days is the market open?", "Which pier do fishing boats use?",    "How many piers are there?",
@@ -84,7 +85,7 @@ TEST_F(SmolLM2Exactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
   }
 }
 
-TEST_F(SmolLM2Exactness, SpeculationGivesTheSameBits) {
+TEST_P(SmolLM2Exactness, SpeculationGivesTheSameBits) {
   std::vector<GenerateRequest> requests;
   for (const char* text : {"Repeat the sentence about the piers.", "Repeat what was said about the market, twice."}) {
     requests.push_back(question(text));
@@ -106,6 +107,12 @@ TEST_F(SmolLM2Exactness, SpeculationGivesTheSameBits) {
   EXPECT_GT(engine->stats().accepted_tokens, 20U);
   EXPECT_GT(engine->stats().rejected_tokens, 20U);
 }
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, SmolLM2Exactness,
+                         testing::Values(kernels::KvType::f16, kernels::KvType::int8, kernels::KvType::int4),
+                         [](const auto& type) {
+                           return std::string(kernels::kKvTypeNames.at(static_cast<std::size_t>(type.param)));
+                         });
 
 }  // namespace
 }  // namespace kvasir::engine

@@ -21,7 +21,8 @@ struct LoadedModel {
   std::vector<TokenId> in_kv;
   std::vector<LoraUse> lora;
 
-  LoadedModel(const std::string& path, int blocks, const kernels::Kernels& kernels = kernels::best()) {
+  LoadedModel(const std::string& path, int blocks, const kernels::Kernels& kernels = kernels::best(),
+              kernels::KvType type = kernels::KvType::f16) {
     auto file = ModelFile::open(path);
     if (!file) throw std::runtime_error(file.error().message);
     const auto shape = read_shape(*file);
@@ -29,7 +30,7 @@ struct LoadedModel {
     auto loaded = Model::load(std::make_shared<const ModelFile>(std::move(*file)), *shape);
     if (!loaded) throw std::runtime_error(loaded.error().message);
     model = std::move(*loaded);
-    auto memory = KvStorage::reserve(model->shape().layers, model->shape().attention, blocks);
+    auto memory = KvStorage::reserve(type, model->shape().layers, model->shape().attention, blocks);
     if (!memory) throw std::runtime_error(memory.error().message);
     storage = std::move(*memory);
     runner = std::make_unique<StepRunner>(*model, storage, threads, kernels);

@@ -28,7 +28,7 @@ class SchedulerTest : public testing::Test {
     tree_.reset();
     pool_ = std::make_unique<BlockPool>(blocks);
     tree_ = std::make_unique<PrefixTree>(*pool_, make_eviction_policy(EvictionKind::pgdsf, 0.001));
-    storage_ = std::make_unique<KvStorage>(*KvStorage::reserve(1, {1, 1, 4}, blocks));
+    storage_ = std::make_unique<KvStorage>(*KvStorage::reserve(kernels::KvType::f16, 1, {1, 1, 4}, blocks));
     scheduler_ = std::make_unique<Scheduler>(*pool_, *tree_, *storage_, limits);
   }
   Engine::RequestId add(const Asked& asked) {
