@@ -110,6 +110,7 @@ struct GenerateRequest {
   bool prompt_cache = true;           // read and record prefixes
   std::vector<LoraRequest> lora;      // applied in this order; KV is shared among requests with the same
   std::optional<int> predict_tokens;  // instead of SpeculationSettings::max_tokens
+  bool sliding = false;         // beyond the context, forget the oldest tokens but for the first (attention sinks)
   std::chrono::seconds pin{0};  // keep the prompt's KV so long after its last use, if there is room; 0: as any other
 };
 

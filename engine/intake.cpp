@@ -11,6 +11,9 @@ namespace {
 
 // What may wait to be tokenised; one request may always wait.
 constexpr std::size_t kMaxQueuedBytes = std::size_t{64} << 20;
+// What a sliding window is at least, and how many times its length a prompt may have at most.
+constexpr int kLeastWindow = 4 * kernels::kKvBlock;
+constexpr std::size_t kMostWindows = 64;
 
 Error bad_request(std::string param, std::string message) {
   return {ErrorCode::bad_request, std::move(message), std::move(param), 0};
@@ -152,7 +155,7 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& reque
   }
   // Tokenising megabytes only to refuse them would hold up everybody behind.
   const std::size_t least = text.size() / longest_token_;
-  if (least >= static_cast<std::size_t>(context_))
+  if (least >= static_cast<std::size_t>(context_) * (request.sliding ? kMostWindows : 1))
     return too_long(context_, request, "at least " + std::to_string(least));
   std::vector<TokenId> tokens = tokenizer_.encode(text, true);
   if (!tokens.empty()) return tokens;
@@ -193,8 +196,16 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   auto sequence = std::make_unique<Sequence>();
   sequence->tokens = std::move(*tokens);
   sequence->prompt_tokens = sequence->size();
-  if (sequence->prompt_tokens >= context_) return too_long(context_, request, std::to_string(sequence->prompt_tokens));
-  const int room = context_ - sequence->prompt_tokens;
+  if (sequence->prompt_tokens >= context_ && !request.sliding)
+    return too_long(context_, request, std::to_string(sequence->prompt_tokens));
+  int room = context_ - sequence->prompt_tokens;
+  if (request.sliding) {
+    sequence->window = context_ / kernels::kKvBlock * kernels::kKvBlock;
+    if (sequence->window < kLeastWindow)
+      return bad_request("context_window_strategy",
+                         "a context of " + std::to_string(context_) + " tokens is too short to slide over.");
+    room = request.max_tokens == 0 ? context_ : request.max_tokens;
+  }
   sequence->id = submission.id;
   sequence->max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
   sequence->cache_namespace = request.cache_namespace + lora_salt(request.lora);

@@ -242,12 +242,12 @@ void LlmEngine::cut_guesses(Sequence& sequence) const {
 Segment LlmEngine::segment_of(const StepPart& part) {
   Sequence& sequence = *part.sequence;
   if (sequence.decoding() && part.tokens > 1)
-    return {sequence.speculation->segment(sequence.tokens.back()), sequence.computed, sequence.table, part.tokens,
+    return {sequence.speculation->segment(sequence.tokens.back()), sequence.position(), sequence.table, part.tokens,
             sequence.lora};
   const bool last = sequence.computed + part.tokens == sequence.size();
   return {std::span(sequence.tokens)
               .subspan(static_cast<std::size_t>(sequence.computed), static_cast<std::size_t>(part.tokens)),
-          sequence.computed, sequence.table, last ? 1 : 0, sequence.lora};
+          sequence.position(), sequence.table, last ? 1 : 0, sequence.lora};
 }
 
 LlmEngine::Outcome LlmEngine::verify(StepPart& part, std::span<const float> logits) {

@@ -255,7 +255,28 @@ int PrefixTree::evict(int wanted) {
     cut(leaf, keep);
     next = leaves_.begin();
   }
+  for (next = leaves_.begin(); freed < wanted && next != leaves_.end();) {
+    const int more = cut_way(**next);
+    freed += more;
+    next = more > 0 ? leaves_.begin() : std::next(next);
+  }
   return freed;
+}
+
+int PrefixTree::cut_way(Node& leaf) {
+  Node* at = nullptr;
+  std::ptrdiff_t block = 0;
+  for (Node* node = &leaf; node != nullptr; node = node->parent) {
+    const auto idle = std::ranges::find_if(
+        node->blocks, [](const Block& held) { return held.references() == 1 && held.hold() == Hold::cached; });
+    if (idle == node->blocks.end()) continue;
+    at = node;
+    block = idle - node->blocks.begin();
+  }
+  if (at == nullptr) return 0;
+  const int before = pool_.free();
+  cut(*at, static_cast<int>(block));
+  return pool_.free() - before;
 }
 
 std::uint64_t PrefixTree::invalidate(std::span<const std::string> documents) {

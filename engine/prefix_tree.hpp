@@ -7,8 +7,8 @@
 //                                      └─ [document B … question, 9 blocks]
 //
 // The tree holds one reference to each of its blocks. A block that a sequence holds too is not evicted; since a
-// sequence holds its whole prefix, no lock is needed besides that count. A pin is on the node where its prefix ends:
-// leaves go first, so what leads to it stays as well. Used by the engine's thread only.
+// sequence holds its whole prefix until its window slides, no lock is needed besides that count. A pin is on the node
+// where its prefix ends: leaves go first, so what leads to it stays as well. Used by the engine's thread only.
 #pragma once
 
 #include "engine/block_pool.hpp"
@@ -69,8 +69,9 @@ class PrefixTree {
   void insert(std::string_view space, std::span<const TokenId> tokens, std::span<Block> blocks,
               std::span<const DocumentMark> documents);
 
-  // Drops blocks that only the tree holds and no pin protects, least valuable first, leaves only. Returns how many
-  // became free, at most `wanted`.
+  // Drops blocks that only the tree holds and no pin protects, least valuable first, leaves only. A sequence whose
+  // window slid holds blocks without all that lead to them: when nothing else is left, these go, and the tree forgets
+  // what follows them. Returns how many became free, more than `wanted` only in that case.
   int evict(int wanted);
   // Blocks that evict() could free, but for pins that have ended since expire_pins().
   int evictable() const { return pool_.idle(Hold::cached); }
@@ -129,6 +130,8 @@ class PrefixTree {
   // Cuts a node, and everything below it, at this block; the node itself goes when nothing is left. Returns the blocks
   // removed.
   int cut(Node& node, int from_block);
+  // Cuts the way to this leaf at the first block that only the tree holds. Returns how many became free.
+  int cut_way(Node& leaf);
   // Both keep `leaves_`: before a change of what it is ordered by, and after it.
   void unlist(Node& node) { leaves_.erase(&node); }
   void list(Node& node);

@@ -21,9 +21,15 @@ int common_tokens(const Sequence& a, const Sequence& b) {
   return static_cast<int>(differs - a.tokens.begin()) / kTokens * kTokens;
 }
 
-// What a sequence may take from the tree: all but its last token, whose logits are needed.
+// What a sequence may take from the tree: all but its last token, whose logits are needed, as far as its KV is that of
+// a prefix.
 std::span<const TokenId> reusable(const Sequence& sequence) {
-  return std::span(sequence.tokens).first(sequence.tokens.size() - 1);
+  return std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.span_of(sequence.size() - 1)));
+}
+
+// Blocks for all its tokens so far.
+int blocks_of(const Sequence& sequence) {
+  return blocks_for(sequence.span_of(sequence.size()));
 }
 
 }  // namespace
@@ -53,8 +59,10 @@ Block Scheduler::take() {
 bool Scheduler::prefix_in_flight(const Sequence& sequence, int matched) const {
   if (!sequence.record) return false;
   for (const auto& other : running_) {
-    if (!other->record || other->cache_namespace != sequence.cache_namespace || other->decoding()) continue;
-    const int common = std::min(common_tokens(*other, sequence), sequence.size() - 1) / kTokens * kTokens;
+    if (!other->record || other->dropped > 0 || other->cache_namespace != sequence.cache_namespace || other->decoding())
+      continue;
+    const int wanted = static_cast<int>(reusable(sequence).size());
+    const int common = std::min(common_tokens(*other, sequence), other->span_of(wanted)) / kTokens * kTokens;
     if (common > matched && common > other->computed / kTokens * kTokens) return true;
   }
   return false;
@@ -64,7 +72,7 @@ Scheduler::Admission Scheduler::try_admit(Sequence& sequence) {
   PrefixTree::Resident resident;
   if (sequence.record) resident = tree_.resident(sequence.cache_namespace, reusable(sequence));
   if (prefix_in_flight(sequence, resident.tokens)) return Admission::waits_for_prefix;
-  const int needed = blocks_for(sequence.size()) - resident.tokens / kTokens;
+  const int needed = blocks_of(sequence) - resident.tokens / kTokens;
   // What the match is about to hold cannot be evicted for it.
   if (needed > pool_.free() + tree_.evictable() - resident.evictable_blocks) return Admission::no_room;
   PrefixMatch match;
@@ -81,7 +89,7 @@ Scheduler::Admission Scheduler::try_admit(Sequence& sequence) {
     tree_.insert(sequence.cache_namespace,
                  std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.computed)), sequence.blocks,
                  sequence.documents);
-  while (static_cast<int>(sequence.blocks.size()) < blocks_for(sequence.size())) sequence.hold(pool_.take());
+  while (static_cast<int>(sequence.blocks.size()) < blocks_of(sequence)) sequence.hold(pool_.take());
   if (match.partial) {
     storage_.copy(match.partial.id(), sequence.table[static_cast<std::size_t>(sequence.recorded)].block);
     sequence.computed += match.partial_tokens;
@@ -132,7 +140,7 @@ void Scheduler::preempt_last() {
 }
 
 bool Scheduler::grow(Sequence& sequence, int tokens) {
-  while (static_cast<int>(sequence.blocks.size()) < blocks_for(sequence.computed + tokens)) {
+  while (static_cast<int>(sequence.blocks.size()) < blocks_for(sequence.position() + tokens)) {
     Block block = take();
     if (!block) return false;
     sequence.hold(std::move(block));
@@ -142,6 +150,8 @@ bool Scheduler::grow(Sequence& sequence, int tokens) {
 
 std::vector<StepPart> Scheduler::plan() {
   admit();
+  for (const auto& sequence : running_)
+    if (sequence->window > 0 && sequence->position() == sequence->window) sequence->slide();
   for (std::size_t i = 0; i < running_.size(); ++i) {
     while (i < running_.size() && !grow(*running_[i], 1)) preempt_last();
   }
@@ -155,7 +165,9 @@ std::vector<StepPart> Scheduler::plan() {
   if (!parts.empty()) budget = std::max(1, budget / 4);
   for (const auto& sequence : running_) {
     if (sequence->decoding() || budget == 0) continue;
-    const int tokens = std::min(budget, sequence->size() - sequence->computed);
+    int tokens = std::min(budget, sequence->size() - sequence->computed);
+    // What a token sees follows from its index alone, so the window slides between the same tokens in every chunk.
+    if (sequence->window > 0) tokens = std::min(tokens, sequence->window - sequence->position());
     parts.push_back({sequence.get(), tokens});
     budget -= tokens;
   }
@@ -163,15 +175,17 @@ std::vector<StepPart> Scheduler::plan() {
 }
 
 int Scheduler::make_room(Sequence& sequence, int tokens) {
+  if (sequence.window > 0) tokens = std::min(tokens, sequence.window - sequence.position() - 1);
   if (grow(sequence, 1 + tokens)) return tokens;
-  return static_cast<int>(sequence.blocks.size()) * kTokens - sequence.computed - 1;
+  return static_cast<int>(sequence.blocks.size()) * kTokens - sequence.position() - 1;
 }
 
 void Scheduler::computed(const StepPart& part) {
   Sequence& sequence = *part.sequence;
   sequence.computed += part.tokens;
   // Rejected guesses may leave blocks that others wait for.
-  while (static_cast<int>(sequence.blocks.size()) > blocks_for(sequence.size())) sequence.release_last();
+  while (static_cast<int>(sequence.blocks.size()) > blocks_for(sequence.size() - sequence.dropped))
+    sequence.release_last();
   if (!sequence.record) return;
   record(sequence);
   if (sequence.computed < sequence.prompt_tokens || sequence.pin.count() == 0) return;
@@ -182,7 +196,7 @@ void Scheduler::computed(const StepPart& part) {
 
 void Scheduler::record(Sequence& sequence) {
   const int whole = sequence.computed / kTokens;
-  if (whole <= sequence.recorded) return;
+  if (whole <= sequence.recorded || sequence.dropped > 0) return;
   const auto blocks = static_cast<std::size_t>(whole);
   tree_.insert(sequence.cache_namespace, std::span(sequence.tokens).first(blocks * kTokens),
                std::span(sequence.blocks).first(blocks), sequence.documents);

@@ -12,6 +12,7 @@
 #include "engine/tool_calls.hpp"
 #include "kernels/kernels.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -29,6 +30,7 @@ struct Sequence {
   std::vector<TokenId> tokens;  // the prompt, then what was generated
   int prompt_tokens = 0;
   int max_tokens = 0;           // to generate; at least 1
+  int window = 0;               // tokens that its KV slides over, whole blocks; 0: it holds all
   std::string tenant;           // takes turns with others
   std::string cache_namespace;  // of the tenant and the adapters
   std::vector<LoraUse> lora;
@@ -44,7 +46,8 @@ struct Sequence {
   std::optional<TokenMatcher> matcher;          // made by the engine's thread, to which the masks belong
   std::unique_ptr<Speculation> speculation;     // null: nothing is guessed
 
-  int computed = 0;  // tokens whose KV is in `blocks`
+  int computed = 0;  // tokens whose KV is, or was, in `blocks`
+  int dropped = 0;   // tokens that the window slid past, behind the first block
   int recorded = 0;  // blocks that the tree knows
   int reused = 0;    // prompt tokens found in the tree at the first admission
   bool admitted_before = false;
@@ -62,6 +65,10 @@ struct Sequence {
   int generated() const { return size() - prompt_tokens; }
   std::span<const TokenId> prompt() const { return std::span(tokens).first(static_cast<std::size_t>(prompt_tokens)); }
   std::span<const TokenId> output() const { return std::span(tokens).subspan(static_cast<std::size_t>(prompt_tokens)); }
+  // Of the next token in the KV.
+  int position() const { return computed - dropped; }
+  // Positions that `count` tokens from the first on take.
+  int span_of(int count) const { return window == 0 ? count : std::min(count, window); }
   // Decoding: everything but the token sampled last is in the KV.
   bool decoding() const { return computed == size() - 1 && generated() > 0; }
 
@@ -73,10 +80,18 @@ struct Sequence {
     blocks.pop_back();
     table.pop_back();
   }
+  // Forgets the tokens of the second block: those behind it move up. The first holds the attention sinks.
+  void slide() {
+    blocks.erase(blocks.begin() + 1);
+    table.erase(table.begin() + 1);
+    for (std::size_t i = 1; i < table.size(); ++i) table[i].shift -= kernels::kKvBlock;
+    dropped += kernels::kKvBlock;
+  }
   void drop_blocks() {
     blocks.clear();
     table.clear();
     computed = 0;
+    dropped = 0;
     recorded = 0;
   }
 };

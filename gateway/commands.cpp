@@ -3,6 +3,7 @@
 #include "gateway/bench.hpp"
 #include "gateway/config.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/kv_size.hpp"
 
 #include <csignal>
 #include <cstdio>
@@ -18,6 +19,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: kvasir serve [--config FILE]\n"
     "       kvasir check-config FILE [--print]\n"
+    "       kvasir kv-size --model FILE.gguf --context TOKENS --users N [--kv-type f16|int8|int4] [--memory SIZE]\n"
     "       kvasir bench LANE …\n"
     "       kvasir --version\n";
 
@@ -102,7 +104,8 @@ int run_command(int count, char** arguments) {
   if (command == "serve") return serve(rest);
   if (command == "check-config") return check_config(rest);
   if (command == "bench") return run_bench(count - 1, arguments + 1);
-  if (command == "tune" || command == "kv-size") return not_in_this_version(command);
+  if (command == "kv-size") return run_kv_size(rest);
+  if (command == "tune") return not_in_this_version(command);
   if (command == "--version" || command == "version") {
     std::puts("kvasir " KVASIR_VERSION);
     return 0;
