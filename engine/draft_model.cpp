@@ -1,11 +1,14 @@
 #include "engine/draft_model.hpp"
 
+#include "engine/model_metadata.hpp"
+
 #include <algorithm>
 #include <chrono>
 
 namespace kvasir::engine {
 namespace {
 
+constexpr auto kKvType = kernels::KvType::f16;
 constexpr double kNew = 0.15;         // weight of a new observation
 constexpr double kMargin = 1.05;      // the least that guessing must promise
 constexpr int kLongestPause = 256;    // steps
@@ -20,24 +23,32 @@ bool same_tokens(const Tokenizer& a, const Tokenizer& b) {
 
 }  // namespace
 
-Result<DraftFiles> load_draft(const std::string& path, const Tokenizer& vocabulary, int context, int blocks) {
-  auto opened = ModelFile::open(path);
-  if (!opened) return opened.error();
-  const auto file = std::make_shared<const ModelFile>(std::move(*opened));
+std::uint64_t DraftSource::bytes_per_block() const {
+  return KvStorage::bytes_per_block(kKvType, shape.layers, shape.attention);
+}
+
+Result<DraftSource> open_draft(const std::string& path) {
+  auto file = ModelFile::open(path);
+  if (!file) return file.error();
+  auto shape = read_shape(*file);
+  if (!shape) return shape.error();
+  return DraftSource{std::make_shared<const ModelFile>(std::move(*file)), *shape};
+}
+
+Result<DraftFiles> load_draft(const DraftSource& source, const Tokenizer& vocabulary, int context, int blocks) {
+  const auto& file = source.file;
+  ModelShape shape = source.shape;
   const auto tokenizer = Tokenizer::from(*file);
   if (!tokenizer) return tokenizer.error();
   if (!same_tokens(**tokenizer, vocabulary))
-    return Error{ErrorCode::bad_model_file, path + ": a draft model must have the tokens of the model it guesses for",
-                 "", 0};
-  auto shape = read_shape(*file);
-  if (!shape) return shape.error();
-  shape->context = std::min(shape->context, context);
-  auto storage = KvStorage::reserve(kernels::KvType::f16, shape->layers, shape->attention, blocks);
+    return bad_model(*file, "a draft model must have the tokens of the model it guesses for");
+  shape.context = std::min(shape.context, context);
+  auto storage = KvStorage::reserve(kKvType, shape.layers, shape.attention, blocks);
   if (!storage) return storage.error();
-  auto model = Model::load(file, *shape);
+  auto model = Model::load(file, shape);
   if (!model) return model.error();
   if (vocabulary.size() > (*model)->shape().vocabulary)
-    return Error{ErrorCode::bad_model_file, path + ": the tokenizer has more tokens than the model", "", 0};
+    return bad_model(*file, "the tokenizer has more tokens than the model");
   return DraftFiles{std::move(*model), std::move(*storage), blocks};
 }
 

@@ -12,6 +12,7 @@
 #include "engine/step_costs.hpp"
 #include "engine/step_runner.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,8 +25,17 @@ struct DraftFiles {
   int blocks = 0;
 };
 
-// Errors: as for a model file; bad_model_file too if its tokens are not those of `vocabulary`.
-Result<DraftFiles> load_draft(const std::string& path, const Tokenizer& vocabulary, int context, int blocks);
+// What is known before its weights are read.
+struct DraftSource {
+  std::shared_ptr<const ModelFile> file;
+  ModelShape shape;
+
+  std::uint64_t bytes_per_block() const;  // of its KV
+};
+
+// Errors: as for a model file; of load_draft bad_model_file too if its tokens are not those of `vocabulary`.
+Result<DraftSource> open_draft(const std::string& path);
+Result<DraftFiles> load_draft(const DraftSource& source, const Tokenizer& vocabulary, int context, int blocks);
 
 class DraftModel {
  public:

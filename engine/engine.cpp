@@ -5,6 +5,8 @@
 #include "engine/memory_limit.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 namespace kvasir::engine {
 namespace {
@@ -16,6 +18,18 @@ Result<ChatTemplate> read_chat_template(const ModelFile& file, const Tokenizer& 
   if (source.empty())
     return Error{ErrorCode::bad_request, "there is no chat template '" + std::string(name) + "'", "chat_template", 0};
   return ChatTemplate::parse(source, piece(tokenizer.bos()), piece(tokenizer.eos()));
+}
+
+// `draft`: what the draft model's KV takes, 0 if there is none.
+std::optional<Error> check_memory(std::uint64_t kv_memory, std::uint64_t draft) {
+  const std::uint64_t available = available_memory();
+  if (kv_memory <= available && draft <= available - kv_memory) return std::nullopt;
+  const auto mebibytes = [](std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
+  const std::string beside = draft == 0 ? "" : " and the draft model's KV takes " + mebibytes(draft) + " more";
+  return Error{ErrorCode::bad_request,
+               "kv_memory is " + mebibytes(kv_memory) + beside + ", but only " + mebibytes(available) +
+                   " of memory are available; lower kv_memory",
+               "kv_memory", 0};
 }
 
 }  // namespace
@@ -44,11 +58,14 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
                  "kv_memory is too small: a block of 16 tokens takes " + std::to_string(per_block) +
                      " bytes and 4 are the least",
                  "kv_memory", 0};
-  if (const std::uint64_t available = available_memory(); settings.kv_memory > available)
-    return Error{ErrorCode::bad_request,
-                 "kv_memory is " + std::to_string(settings.kv_memory >> 20) + " MiB, but only " +
-                     std::to_string(available >> 20) + " MiB of memory are available; lower kv_memory",
-                 "kv_memory", 0};
+  std::optional<DraftSource> draft_source;
+  if (!settings.draft.empty()) {
+    auto opened_draft = open_draft(settings.draft);
+    if (!opened_draft) return opened_draft.error();
+    draft_source = std::move(*opened_draft);
+  }
+  const std::uint64_t draft_memory = draft_source ? blocks * draft_source->bytes_per_block() : 0;
+  if (const auto error = check_memory(settings.kv_memory, draft_memory)) return *error;
   if (settings.max_context > 0) shape->context = std::min(shape->context, settings.max_context);
   shape->context =
       static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(shape->context), blocks * kernels::kKvBlock));
@@ -60,8 +77,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
   files.lora = std::move(*lora);
   if (files.tokenizer->size() > files.model->shape().vocabulary)
     return Error{ErrorCode::bad_model_file, settings.gguf + ": the tokenizer has more tokens than the model", "", 0};
-  if (!settings.draft.empty()) {
-    auto draft = load_draft(settings.draft, *files.tokenizer, shape->context, static_cast<int>(blocks));
+  if (draft_source) {
+    auto draft = load_draft(*draft_source, *files.tokenizer, shape->context, static_cast<int>(blocks));
     if (!draft) return draft.error();
     files.draft = std::move(*draft);
   }

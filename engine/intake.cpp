@@ -14,6 +14,9 @@ constexpr std::size_t kMaxQueuedBytes = std::size_t{64} << 20;
 // What a sliding window is at least, and how many times its length a prompt may have at most.
 constexpr int kLeastWindow = 4 * kernels::kKvBlock;
 constexpr std::size_t kMostWindows = 64;
+// What is read of a prediction for each token that the answer may have: it may leave out as much as it keeps.
+constexpr std::size_t kPredictedTokens = 2;
+constexpr std::size_t kPredictedBytes = 8;
 
 Error bad_request(std::string param, std::string message) {
   return {ErrorCode::bad_request, std::move(message), std::move(param), 0};
@@ -60,7 +63,8 @@ PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat,
       draft_(draft),
       kernels_(kernels) {
   for (TokenId token = 0; token < tokenizer.size(); ++token)
-    longest_token_ = std::max({longest_token_, tokenizer.bytes(token).size(), tokenizer.piece(token).size()});
+    longest_token_ = std::max(longest_token_,
+                              (tokenizer.is_control(token) ? tokenizer.piece(token) : tokenizer.bytes(token)).size());
 }
 
 Result<void> PromptReader::check(const GenerateRequest& request) const {
@@ -163,26 +167,37 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& reque
   return bad_request(request.input->raw ? "prompt" : "messages", "the prompt is empty.");
 }
 
-std::unique_ptr<Speculation> PromptReader::speculate(const GenerateRequest& request, std::span<const TokenId> prompt,
-                                                     const Sampler& sampler) const {
+std::shared_ptr<const Prediction> PromptReader::predict(const std::shared_ptr<const GenerateInput>& input,
+                                                        std::size_t most) {
+  if (auto shared = prediction_.lock(); shared && predicted_.lock() == input) return shared;
+  const std::string_view text = std::string_view(input->prediction).substr(0, most * kPredictedBytes);
+  std::vector<TokenId> tokens = tokenizer_.encode(text, false);
+  if (!tokens.empty() && tokens.front() == tokenizer_.bos()) tokens.erase(tokens.begin());
+  tokens.resize(std::min(tokens.size(), most * kPredictedTokens));
+  auto prediction = std::make_shared<const Prediction>(std::move(tokens));
+  predicted_ = input;
+  prediction_ = prediction;
+  return prediction;
+}
+
+std::unique_ptr<Speculation> PromptReader::speculate(const GenerateRequest& request, const Sequence& sequence) {
   const int most = request.predict_tokens.value_or(speculation_.max_tokens);
   if (most <= 0) return nullptr;
   std::vector<std::unique_ptr<Speculator>> speculators;
-  const std::string& prediction = request.input->prediction;
-  // What is longer than any answer is not worth reading.
-  if (!prediction.empty() && prediction.size() / longest_token_ < static_cast<std::size_t>(context_)) {
-    std::vector<TokenId> tokens = tokenizer_.encode(prediction, false);
-    if (!tokens.empty() && tokens.front() == tokenizer_.bos()) tokens.erase(tokens.begin());
-    speculators.push_back(std::make_unique<PredictedAnswer>(std::move(tokens), prompt.size()));
+  const std::vector<TokenId>& prompt = sequence.tokens;
+  if (!request.input->prediction.empty()) {
+    auto prediction = predict(request.input, static_cast<std::size_t>(sequence.max_tokens));
+    speculators.push_back(std::make_unique<PredictedAnswer>(std::move(prediction), prompt.size()));
   }
   if (speculation_.prompt_lookup) speculators.push_back(std::make_unique<PromptLookup>(prompt));
   if (draft_ != nullptr)
-    speculators.push_back(std::make_unique<DraftSpeculator>(*draft_, sampler.without_penalties(), prompt.size()));
+    speculators.push_back(
+        std::make_unique<DraftSpeculator>(*draft_, sequence.sampler->without_penalties(), prompt.size()));
   if (speculators.empty()) return nullptr;
   return std::make_unique<Speculation>(std::move(speculators), most);
 }
 
-Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) const {
+Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) {
   GenerateRequest& request = submission.request;
   if (auto checked = check(request); !checked) return checked.error();
   auto constraint = constraints_.of(request.input->format, request.input->tools, chat_.tool_form());
@@ -217,7 +232,7 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
-  sequence->speculation = speculate(request, sequence->tokens, *sequence->sampler);
+  sequence->speculation = speculate(request, *sequence);
   const auto of = request.input->raw ? Detokenizer::Of::continuation : Detokenizer::Of::text;
   sequence->text =
       std::make_unique<TextStream>(tokenizer_, of, std::move(request.stop), request.sampling.top_logprobs >= 0);
@@ -228,7 +243,7 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   return sequence;
 }
 
-Intake::Intake(const PromptReader& reader, std::size_t max_queued, Ready ready, Refused refused)
+Intake::Intake(PromptReader& reader, std::size_t max_queued, Ready ready, Refused refused)
     : reader_(reader), max_queued_(max_queued), ready_(std::move(ready)), refused_(std::move(refused)), thread_([this] {
         work();
       }) {}
@@ -279,7 +294,7 @@ void Intake::cancel(Engine::RequestId id) {
 }
 
 // Whatever a prompt makes a library throw is that request's error, not the server's end.
-Result<std::unique_ptr<Sequence>> Intake::read(Submission submission) const {
+Result<std::unique_ptr<Sequence>> Intake::read(Submission submission) {
   try {
     return reader_.read(std::move(submission));
   } catch (const std::bad_alloc&) {

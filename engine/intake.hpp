@@ -28,13 +28,13 @@ struct Submission {
   Sequence::Clock::time_point submitted;
 };
 
-// Renders, tokenises, compiles formats. Errors: bad_request, context_length.
+// Renders, tokenises, compiles formats. Errors: bad_request, context_length. Used by one thread.
 class PromptReader {
  public:
   PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat, OutputConstraints& constraints,
                const LoraLibrary& lora, int context, const SpeculationSettings& speculation, DraftModel* draft,
                const kernels::Kernels& kernels);
-  Result<std::unique_ptr<Sequence>> read(Submission submission) const;
+  Result<std::unique_ptr<Sequence>> read(Submission submission);
 
  private:
   Result<void> check(const GenerateRequest& request) const;
@@ -45,8 +45,9 @@ class PromptReader {
                                            const rag::DocumentSet& documents) const;
   bool take_token(std::string_view& rest, TokenId token, bool first) const;
   // Null if nothing is to be guessed.
-  std::unique_ptr<Speculation> speculate(const GenerateRequest& request, std::span<const TokenId> prompt,
-                                         const Sampler& sampler) const;
+  std::unique_ptr<Speculation> speculate(const GenerateRequest& request, const Sequence& sequence);
+  // The input's prediction, as far as an answer of `most` tokens may follow it. The choices of a request share it.
+  std::shared_ptr<const Prediction> predict(const std::shared_ptr<const GenerateInput>& input, std::size_t most);
 
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;
@@ -56,7 +57,9 @@ class PromptReader {
   SpeculationSettings speculation_;
   DraftModel* draft_;  // null: none; only passed on, it is the engine thread's
   const kernels::Kernels& kernels_;
-  std::size_t longest_token_ = 1;  // bytes
+  std::size_t longest_token_ = 1;                 // bytes of text
+  std::weak_ptr<const GenerateInput> predicted_;  // whose prediction was read last
+  std::weak_ptr<const Prediction> prediction_;
 };
 
 // A queue with one thread. Bounded in requests and in bytes of what they hold.
@@ -66,7 +69,7 @@ class Intake {
   using Refused = std::function<void(std::shared_ptr<GenerateListener>, Error)>;
 
   // `ready` and `refused` are called on the queue's thread and must only pass on what they get.
-  Intake(const PromptReader& reader, std::size_t max_queued, Ready ready, Refused refused);
+  Intake(PromptReader& reader, std::size_t max_queued, Ready ready, Refused refused);
   ~Intake();
 
   // False if the queue is full or stopped; the submission is untouched then.
@@ -82,10 +85,10 @@ class Intake {
     std::size_t bytes;
   };
   void work();
-  Result<std::unique_ptr<Sequence>> read(Submission submission) const;
+  Result<std::unique_ptr<Sequence>> read(Submission submission);
   std::size_t queued_bytes() const;
 
-  const PromptReader& reader_;
+  PromptReader& reader_;
   const std::size_t max_queued_;
   Ready ready_;
   Refused refused_;

@@ -253,6 +253,7 @@ Segment LlmEngine::segment_of(const StepPart& part) {
 LlmEngine::Outcome LlmEngine::verify(StepPart& part, std::span<const float> logits) {
   Sequence& sequence = *part.sequence;
   const auto vocabulary = static_cast<std::size_t>(files_.model->shape().vocabulary);
+  const auto tokens = static_cast<std::size_t>(files_.tokenizer->size());  // rows beyond them only pad the matrix
   const auto rows = logits.size() / vocabulary;
   const auto before = sequence.tokens.size();
   const std::span<const TokenId> guesses =
@@ -264,7 +265,7 @@ LlmEngine::Outcome LlmEngine::verify(StepPart& part, std::span<const float> logi
       outcome.over = true;
       break;
     }
-    outcome.reason = sample(sequence, logits.subspan(row * vocabulary, vocabulary), mask);
+    outcome.reason = sample(sequence, logits.subspan(row * vocabulary, tokens), mask);
     outcome.over = outcome.reason.has_value();
     if (outcome.over || row == guesses.size() || sequence.tokens.back() != guesses[row]) break;
   }

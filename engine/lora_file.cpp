@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
+#include <system_error>
 
 #include <fmt/core.h>
 
@@ -35,7 +36,8 @@ std::optional<std::vector<float>> floats_of(const Tensor& tensor) {
 
 Result<std::vector<LoraMatrices>> read_lora_file(const std::string& path, const ModelShape& shape) {
   const std::filesystem::path given(path);
-  const bool peft = std::filesystem::is_directory(given) || given.extension() == ".safetensors";
+  std::error_code ignored;  // what cannot be looked at cannot be opened either, which says why
+  const bool peft = std::filesystem::is_directory(given, ignored) || given.extension() == ".safetensors";
   return peft ? read_peft_lora(path, shape) : read_gguf_lora(path, shape);
 }
 
@@ -49,7 +51,8 @@ Result<std::vector<LoraMatrices>> read_gguf_lora(const std::string& path, const 
     return bad_model(*file, fmt::format("is an adapter for the architecture '{}', the model's is '{}'",
                                         architecture == nullptr ? "" : *architecture, shape.architecture->name));
   const auto alpha = file->number("adapter.lora.alpha");
-  if (!alpha || !std::isfinite(*alpha)) return bad_model(*file, "adapter.lora.alpha is missing or out of range");
+  if (!alpha || !std::isfinite(static_cast<float>(*alpha)))
+    return bad_model(*file, "adapter.lora.alpha is missing or out of range");
 
   std::vector<LoraMatrices> all;
   for (const auto& [name, down] : file->tensors()) {

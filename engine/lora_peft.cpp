@@ -11,6 +11,7 @@
 #include <fstream>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <fmt/core.h>
@@ -65,7 +66,9 @@ Result<float> read_scale(const std::string& path) {
   const auto r = rank->get<std::int64_t>();
   if (r < 1 || r > kMostRank) return bad(path, "'r' is out of range");
   const double divisor = is_off(config, "use_rslora") ? static_cast<double>(r) : std::sqrt(static_cast<double>(r));
-  return static_cast<float>(alpha->get<double>() / divisor);
+  const auto scale = static_cast<float>(alpha->get<double>() / divisor);
+  if (!std::isfinite(scale)) return bad(path, "'lora_alpha' is out of range");
+  return scale;
 }
 
 // "…layers.7.self_attn.q_proj" is "blk.7.attn_q" in GGUF.
@@ -116,7 +119,9 @@ void interleave(std::vector<float>& up, int heads, int head_dim, int rank) {
 
 Result<std::vector<LoraMatrices>> read_peft_lora(const std::string& path, const ModelShape& shape) {
   namespace fs = std::filesystem;
-  const fs::path weights = fs::is_directory(path) ? fs::path(path) / "adapter_model.safetensors" : fs::path(path);
+  std::error_code ignored;  // what cannot be looked at cannot be opened either, which says why
+  const fs::path weights =
+      fs::is_directory(path, ignored) ? fs::path(path) / "adapter_model.safetensors" : fs::path(path);
   const auto scale = read_scale((weights.parent_path() / "adapter_config.json").string());
   if (!scale) return scale.error();
   std::string error;

@@ -19,7 +19,7 @@ class ModelMetadata {
   ModelMetadata(const ModelFile& file, std::string architecture)
       : file_(file), prefix_(std::move(architecture) + ".") {}
 
-  // In [1, most]; without `absent` it must be there.
+  // In [1, most], `absent` as well; without `absent` it must be there.
   int count(const std::string& key, std::int64_t most, std::optional<std::int64_t> absent = {});
   // In (0, most].
   double positive(const std::string& key, double most, std::optional<double> absent = {});

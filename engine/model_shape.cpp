@@ -17,11 +17,16 @@ float attention_scale(const ModelShape& shape) {
   return 1.0F / std::sqrt(static_cast<float>(width));
 }
 
-std::optional<Error> check_heads(const ModelFile& file, const kernels::AttentionShape& attention, int value_dim) {
+std::optional<Error> check_heads(const ModelFile& file, const ModelShape& shape, int value_dim) {
+  const kernels::AttentionShape& attention = shape.attention;
+  if (attention.heads > shape.hidden)
+    return bad_model(file, std::to_string(attention.heads) + " query heads are more than its " +
+                               std::to_string(shape.hidden) + " hidden dimensions");
   if (attention.heads % attention.kv_heads != 0 || attention.heads / attention.kv_heads > kernels::kMaxGroup)
     return bad_model(file, std::to_string(attention.heads) + " query heads cannot share " +
                                std::to_string(attention.kv_heads) + " KV heads");
-  if (attention.head_dim % 16 != 0 || attention.head_dim > kernels::kMaxHeadDim || value_dim != attention.head_dim)
+  if (attention.head_dim < 16 || attention.head_dim % 16 != 0 || attention.head_dim > kernels::kMaxHeadDim ||
+      value_dim != attention.head_dim)
     return unsupported_model(file, "head dimensions other than one multiple of 16, at most " +
                                        std::to_string(kernels::kMaxHeadDim) +
                                        ", for keys and values are not known to this version");
@@ -44,8 +49,8 @@ void ModelMetadata::fail(const std::string& key, bool missing) {
 
 int ModelMetadata::count(const std::string& key, std::int64_t most, std::optional<std::int64_t> absent) {
   const auto value = file_.integer(prefix_ + key);
-  if (!value && absent) return static_cast<int>(*absent);
-  if (value && *value >= 1 && *value <= most) return static_cast<int>(*value);
+  const auto found = value ? value : absent;
+  if (found && *found >= 1 && *found <= most) return static_cast<int>(*found);
   fail(key, !value);
   return 1;
 }
@@ -70,7 +75,8 @@ Result<ModelShape> read_shape(const ModelFile& file) {
   shape.layers = metadata.count("block_count", 1000);
   shape.hidden = metadata.count("embedding_length", 1 << 17);
   shape.feed_forward = metadata.count("feed_forward_length", 1 << 20);
-  shape.context = metadata.count("context_length", 1 << 24);
+  shape.trained_context = metadata.count("context_length", 1 << 24);
+  shape.context = shape.trained_context;
   shape.norm_eps = static_cast<float>(metadata.positive("attention.layer_norm_rms_epsilon", 1));
   kernels::AttentionShape& attention = shape.attention;
   attention.heads = metadata.count("attention.head_count", 1024);
@@ -81,9 +87,11 @@ Result<ModelShape> read_shape(const ModelFile& file) {
     const auto window = file.integer(*name + ".attention.sliding_window").value_or(-1);
     if (window != 0) shape.window = metadata.count("attention.sliding_window", 1 << 24);
   }
-  shape.window_period = metadata.count("attention.sliding_window_pattern", 1000, shape.architecture->window_period);
+  shape.window_period = shape.architecture->window_period;
+  if (metadata.has("attention.sliding_window_pattern"))
+    shape.window_period = metadata.count("attention.sliding_window_pattern", 1000);
   if (metadata.error()) return *metadata.error();
-  if (const auto error = check_heads(file, attention, value_dim)) return *error;
+  if (const auto error = check_heads(file, shape, value_dim)) return *error;
   if (shape.window > 0 && shape.architecture->window_period == 0)
     return unsupported_model(file, "sliding-window attention is not known for " + *name);
   attention.scale = attention_scale(shape);

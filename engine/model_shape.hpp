@@ -14,7 +14,8 @@ struct ModelShape {
   int hidden = 0;
   int feed_forward = 0;
   int vocabulary = 0;
-  int context = 0;  // tokens the model was trained for
+  int trained_context = 0;  // tokens
+  int context = 0;          // tokens of a sequence; at most the trained ones
   float norm_eps = 0;
   kernels::AttentionShape attention;  // without a window
   int window = 0;                     // keys that a layer with a window sees; 0: no layer has one

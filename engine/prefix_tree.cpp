@@ -12,6 +12,7 @@ namespace kvasir::engine {
 namespace {
 
 constexpr std::size_t kTokens = kernels::kKvBlock;
+constexpr std::size_t kMostMarks = 256;  // of a node; the same text may come under any number of names
 
 std::uint64_t hash_block(std::span<const TokenId> tokens) {
   std::uint64_t hash = 0x9E3779B97F4A7C15ULL;
@@ -131,7 +132,8 @@ void PrefixTree::split(Node& node, int blocks) {
   node.blocks.resize(at);
   for (auto& [block, key] : node.documents)
     if (block >= blocks) lower->documents.emplace_back(block - blocks, key);
-  std::erase_if(node.documents, [&](const auto& mark) { return mark.first >= blocks; });
+  if (node.any_document && *node.any_document >= blocks) lower->any_document = *node.any_document - blocks;
+  drop_marks(node, blocks);
   lower->children = std::move(node.children);
   node.children.clear();
   for (auto& [hash, grandchild] : lower->children) grandchild->parent = lower.get();
@@ -150,11 +152,19 @@ void PrefixTree::mark(Node& node, std::span<const DocumentMark> documents) {
   const int blocks_before = node.depth / static_cast<int>(kTokens);
   for (const DocumentMark& document : documents) {
     const int block = document.token / static_cast<int>(kTokens) - blocks_before;
-    if (block < 0 || block >= static_cast<int>(node.blocks.size())) continue;
+    if (block < 0 || block >= node.any_document.value_or(static_cast<int>(node.blocks.size()))) continue;
     const std::pair<int, std::string> entry{block, document.key};
-    if (std::find(node.documents.begin(), node.documents.end(), entry) == node.documents.end())
-      node.documents.push_back(entry);
+    if (std::find(node.documents.begin(), node.documents.end(), entry) != node.documents.end()) continue;
+    node.documents.push_back(entry);
+    if (node.documents.size() <= kMostMarks) continue;
+    node.any_document = std::ranges::min_element(node.documents)->first;
+    node.documents.clear();
   }
+}
+
+void PrefixTree::drop_marks(Node& node, int from_block) {
+  std::erase_if(node.documents, [&](const auto& mark) { return mark.first >= from_block; });
+  if (node.any_document && *node.any_document >= from_block) node.any_document.reset();
 }
 
 void PrefixTree::append(Node& parent, std::span<const TokenId> tokens, std::span<Block> blocks,
@@ -181,6 +191,7 @@ void PrefixTree::append(Node& parent, std::span<const TokenId> tokens, std::span
 
 void PrefixTree::insert(std::string_view space, std::span<const TokenId> tokens, std::span<Block> blocks,
                         std::span<const DocumentMark> documents) {
+  if (blocks.empty()) return;
   auto found = roots_.find(space);
   if (found == roots_.end()) found = roots_.emplace(std::string(space), std::make_unique<Node>()).first;
   Node* node = found->second.get();
@@ -225,7 +236,7 @@ int PrefixTree::cut(Node& node, int from_block) {
   if (from_block > 0 || node.parent == nullptr) {
     node.blocks.resize(static_cast<std::size_t>(from_block));
     node.tokens.resize(static_cast<std::size_t>(from_block) * kTokens);
-    std::erase_if(node.documents, [&](const auto& mark) { return mark.first >= from_block; });
+    drop_marks(node, from_block);
     list(node);
     return removed;
   }
@@ -239,6 +250,7 @@ int PrefixTree::cut(Node& node, int from_block) {
 int PrefixTree::evict(int wanted) {
   expire_pins();
   int freed = 0;
+  bool root_is_empty = false;
   auto next = leaves_.begin();
   while (freed < wanted && next != leaves_.end()) {
     Node& leaf = **next;
@@ -252,14 +264,18 @@ int PrefixTree::evict(int wanted) {
       continue;
     }
     policy_->evicted(leaf.priority);
+    const Node& parent = *leaf.parent;
     cut(leaf, keep);
+    root_is_empty = root_is_empty || (parent.parent == nullptr && parent.children.empty());
     next = leaves_.begin();
   }
   for (next = leaves_.begin(); freed < wanted && next != leaves_.end();) {
     const int more = cut_way(**next);
     freed += more;
+    root_is_empty = root_is_empty || more > 0;
     next = more > 0 ? leaves_.begin() : std::next(next);
   }
+  if (root_is_empty) erase_empty_roots();
   return freed;
 }
 
@@ -279,6 +295,11 @@ int PrefixTree::cut_way(Node& leaf) {
   return pool_.free() - before;
 }
 
+// Namespaces come and go: a tenant's, or those of an adapter at any scale.
+void PrefixTree::erase_empty_roots() {
+  std::erase_if(roots_, [](const auto& root) { return root.second->children.empty(); });
+}
+
 std::uint64_t PrefixTree::invalidate(std::span<const std::string> documents) {
   std::uint64_t removed = 0;
   std::vector<Node*> left;
@@ -287,6 +308,7 @@ std::uint64_t PrefixTree::invalidate(std::span<const std::string> documents) {
     Node& node = *left.back();
     left.pop_back();
     auto from = static_cast<int>(node.blocks.size());
+    if (!documents.empty()) from = std::min(from, node.any_document.value_or(from));
     for (const auto& [block, key] : node.documents)
       if (std::find(documents.begin(), documents.end(), key) != documents.end()) from = std::min(from, block);
     if (from < static_cast<int>(node.blocks.size()))
@@ -294,6 +316,7 @@ std::uint64_t PrefixTree::invalidate(std::span<const std::string> documents) {
     else
       for (const auto& [hash, next] : node.children) left.push_back(next.get());
   }
+  erase_empty_roots();
   return removed;
 }
 

@@ -77,8 +77,8 @@ class PrefixTree {
   int evictable() const { return pool_.idle(Hold::cached); }
   // Blocks that only the tree holds, pinned or not.
   int idle() const { return pool_.idle(Hold::cached) + pool_.idle(Hold::pinned); }
-  // Removes each of these documents' first block and all that follows it, with the pins that end there. Returns the
-  // blocks removed from the tree.
+  // Removes each of these documents' first block and all that follows it, with the pins that end there; also blocks of
+  // which so many documents were known that they are not kept apart. Returns the blocks removed from the tree.
   std::uint64_t invalidate(std::span<const std::string> documents);
 
   // Keeps the whole blocks of this prefix until nobody has used it for `ttl`. A later pin of the same prefix replaces
@@ -92,6 +92,8 @@ class PrefixTree {
   int pins() const { return static_cast<int>(pins_.size()); }
 
   int blocks() const { return block_count_; }
+  // Namespaces that have some.
+  int spaces() const { return static_cast<int>(roots_.size()); }
   int pinned_blocks() const { return pinned_blocks_; }
 
  private:
@@ -107,6 +109,7 @@ class PrefixTree {
     std::vector<TokenId> tokens;
     std::vector<Block> blocks;
     std::vector<std::pair<int, std::string>> documents;  // (index of the block a document begins in, its key)
+    std::optional<int> any_document;  // from this block on, too many have been marked: it may hold any
     std::unordered_multimap<std::uint64_t, std::unique_ptr<Node>> children;
     double priority = 0;
     std::uint64_t uses = 0;
@@ -122,6 +125,7 @@ class PrefixTree {
   static Node* child(const Node& node, std::span<const TokenId> tokens);
   static int common_blocks(const Node& node, std::span<const TokenId> tokens);
   static void mark(Node& node, std::span<const DocumentMark> documents);
+  static void drop_marks(Node& node, int from_block);
 
   void touch(Node& node);
   void split(Node& node, int blocks);
@@ -132,6 +136,7 @@ class PrefixTree {
   int cut(Node& node, int from_block);
   // Cuts the way to this leaf at the first block that only the tree holds. Returns how many became free.
   int cut_way(Node& leaf);
+  void erase_empty_roots();
   // Both keep `leaves_`: before a change of what it is ordered by, and after it.
   void unlist(Node& node) { leaves_.erase(&node); }
   void list(Node& node);

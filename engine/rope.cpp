@@ -58,7 +58,7 @@ Result<RopeFrequencies> read_rope(const ModelFile& file, const ModelShape& shape
   const double base = own_base ? architecture.window_rope_base : file_base;
   const double factor = metadata.positive("rope.scaling.factor", 1e6, metadata.positive("rope.scale_linear", 1e6, 1.0));
   const double attention_factor = metadata.positive("rope.scaling.attn_factor", 1e3, 1.0);
-  const int original = metadata.count("rope.scaling.original_context_length", 1 << 24, shape.context);
+  const int original = metadata.count("rope.scaling.original_context_length", 1 << 24, shape.trained_context);
   if (metadata.error()) return *metadata.error();
   if (rotated % 2 != 0 || base <= 1) return bad_model(file, "the rotary embedding's numbers are out of range");
 

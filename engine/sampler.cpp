@@ -27,9 +27,11 @@ TokenId best_of(std::span<const float> values) {
   return static_cast<TokenId>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-TokenId best_of(std::span<const float> values, const TokenMask& allowed) {
+// Of those that are allowed, also where no comparison holds, as with a NaN.
+TokenId best_of(std::span<const float> values, const TokenMask* allowed) {
+  if (allowed == nullptr) return best_of(values);
   TokenId best = -1;
-  allowed.for_each([&](TokenId token) {
+  allowed->for_each([&](TokenId token) {
     const auto value = [&](TokenId id) { return values[static_cast<std::size_t>(id)]; };
     if (best < 0 || value(token) > value(best)) best = token;
   });
@@ -67,12 +69,12 @@ SampledToken Sampler::sample(std::span<const float> logits, std::span<const Toke
   SampledToken result;
   if (penalizes()) count(prompt, generated);
   if (greedy() && !penalizes() && params_.logit_bias.empty()) {
-    result.token = allowed != nullptr ? best_of(logits, *allowed) : best_of(logits);
+    result.token = best_of(logits, allowed);
   } else {
     work_.assign(logits.begin(), logits.end());
     adjust();
     if (allowed != nullptr) keep(*allowed);
-    result.token = greedy() ? best_of(work_) : draw(generated.size(), allowed);
+    result.token = greedy() ? best_of(work_, allowed) : draw(generated.size(), allowed);
   }
   if (params_.top_logprobs < 0) return result;
 
@@ -120,24 +122,18 @@ void Sampler::keep(const TokenMask& allowed) {
 
 TokenId Sampler::draw(std::uint64_t index, const TokenMask* allowed) {
   // Relative to the best one, so that a low temperature cannot overflow.
-  const float best = work_[static_cast<std::size_t>(best_of(work_))];
+  const TokenId best = best_of(work_, allowed);
+  const float top = work_[static_cast<std::size_t>(best)];
   const float inverse = 1.0F / params_.temperature;
-  for (float& z : work_) z = (z - best) * inverse;
+  for (float& z : work_) z = (z - top) * inverse;
   kernels_.softmax(work_.data(), static_cast<int>(work_.size()));
-  if (allowed != nullptr) {
-    // The kernel's exp() of minus infinity is small, but not nothing.
-    kept_.assign(work_.size(), 0.0F);
-    allowed->for_each(
-        [&](TokenId token) { kept_[static_cast<std::size_t>(token)] = work_[static_cast<std::size_t>(token)]; });
-    work_.swap(kept_);
-  }
   const float u = static_cast<float>(mix(seed_ ^ mix(index)) >> 40) * 0x1p-24F;
-  if (params_.top_p < 1 || params_.top_k > 0 || params_.min_p > 0) return draw_from_nucleus(u);
+  if (params_.top_p < 1 || params_.top_k > 0 || params_.min_p > 0) return draw_from_nucleus(u, best);
 
   double sum = 0;
-  TokenId last = 0;
+  TokenId last = best;
   for (std::size_t i = 0; i < work_.size(); ++i) {
-    if (work_[i] <= 0) continue;
+    if (!(work_[i] > 0)) continue;  // a NaN counts as nothing
     sum += work_[i];
     last = static_cast<TokenId>(i);
     if (u < sum) return last;
@@ -145,7 +141,7 @@ TokenId Sampler::draw(std::uint64_t index, const TokenMask* allowed) {
   return last;
 }
 
-TokenId Sampler::draw_from_nucleus(float u) {
+TokenId Sampler::draw_from_nucleus(float u, TokenId best) {
   const auto better = [](const auto& a, const auto& b) {
     return a.first > b.first || (a.first == b.first && a.second < b.second);
   };
@@ -153,7 +149,7 @@ TokenId Sampler::draw_from_nucleus(float u) {
   nucleus_.clear();
   for (std::size_t i = 0; i < work_.size(); ++i)
     if (work_[i] > 0 && work_[i] >= least) nucleus_.emplace_back(work_[i], static_cast<TokenId>(i));
-  if (nucleus_.empty()) return best_of(work_);
+  if (nucleus_.empty()) return best;
   const auto top_k = static_cast<std::size_t>(params_.top_k);
   if (top_k > 0 && top_k < nucleus_.size()) {
     std::nth_element(nucleus_.begin(), nucleus_.begin() + params_.top_k, nucleus_.end(), better);

@@ -51,7 +51,8 @@ class Sampler {
   // Leaves of work_ what is allowed.
   void keep(const TokenMask& allowed);
   TokenId draw(std::uint64_t index, const TokenMask* allowed);
-  TokenId draw_from_nucleus(float u);
+  // `best`: what it comes to if no chance is a number.
+  TokenId draw_from_nucleus(float u, TokenId best);
 
   SamplingParams params_;
   const kernels::Kernels& kernels_;

@@ -198,8 +198,11 @@ void Scheduler::record(Sequence& sequence) {
   const int whole = sequence.computed / kTokens;
   if (whole <= sequence.recorded || sequence.dropped > 0) return;
   const auto blocks = static_cast<std::size_t>(whole);
+  // Those before are marked, where the tree knows their blocks.
+  const auto fresh =
+      std::ranges::lower_bound(sequence.documents, sequence.recorded * kTokens, {}, &DocumentMark::token);
   tree_.insert(sequence.cache_namespace, std::span(sequence.tokens).first(blocks * kTokens),
-               std::span(sequence.blocks).first(blocks), sequence.documents);
+               std::span(sequence.blocks).first(blocks), {fresh, sequence.documents.end()});
   // Any of them may have been exchanged for a block that the tree had already.
   for (std::size_t i = 0; i < blocks; ++i) sequence.table[i].block = sequence.blocks[i].id();
   sequence.recorded = whole;
@@ -211,8 +214,11 @@ void Scheduler::forget(std::span<const std::string> documents) {
       return std::find(documents.begin(), documents.end(), mark.key) != documents.end();
     });
   };
-  for (const auto& sequence : running_)
+  for (const auto& sequence : running_) {
     if (holds(*sequence)) sequence->record = false;
+    // Blocks of another's document may be its own as well, and be cut: they are recorded and marked again.
+    sequence->recorded = 0;
+  }
   waiting_.for_each([&](Sequence& sequence) {
     if (holds(sequence)) sequence.record = false;
   });

@@ -17,8 +17,9 @@ Guess PromptLookup::guess(std::span<const TokenId> tokens, int most) {
 }
 
 Guess PredictedAnswer::guess(std::span<const TokenId> tokens, int most) {
+  const std::span<const TokenId> prediction = prediction_->tokens();
   for (; seen_ < tokens.size(); ++seen_) {
-    if (!lost_ && next_ < prediction_.size() && prediction_[next_] == tokens[seen_])
+    if (!lost_ && next_ < prediction.size() && prediction[next_] == tokens[seen_])
       ++next_;
     else
       lost_ = true;
@@ -27,22 +28,17 @@ Guess PredictedAnswer::guess(std::span<const TokenId> tokens, int most) {
   Guess guess;
   guess.kind = GuessKind::prediction;
   if (lost_) return guess;
-  const std::size_t end = std::min(prediction_.size(), next_ + static_cast<std::size_t>(most));
-  guess.tokens.assign(prediction_.begin() + static_cast<std::ptrdiff_t>(next_),
-                      prediction_.begin() + static_cast<std::ptrdiff_t>(end));
+  const auto follows = prediction.subspan(next_, std::min(prediction.size() - next_, static_cast<std::size_t>(most)));
+  guess.tokens.assign(follows.begin(), follows.end());
   return guess;
 }
 
 // Ahead of the last place first: an answer goes through its prediction in order as a rule.
 void PredictedAnswer::find_place(std::span<const TokenId> answer) {
-  constexpr std::size_t kRun = 3;
-  if (answer.size() < kRun) return;
-  const auto run = answer.last(kRun);
-  const auto from = prediction_.begin() + static_cast<std::ptrdiff_t>(next_);
-  auto found = std::search(from, prediction_.end(), run.begin(), run.end());
-  if (found == prediction_.end()) found = std::search(prediction_.begin(), prediction_.end(), run.begin(), run.end());
-  if (found == prediction_.end()) return;
-  next_ = static_cast<std::size_t>(found - prediction_.begin()) + kRun;
+  if (answer.size() < Prediction::kRun) return;
+  const auto found = prediction_->find(answer.last<Prediction::kRun>(), next_);
+  if (!found) return;
+  next_ = *found;
   lost_ = false;
 }
 

@@ -2,10 +2,13 @@
 #pragma once
 
 #include "engine/ngram_index.hpp"
+#include "engine/prediction.hpp"
 #include "engine/tokenizer.hpp"
 
 #include <cstddef>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace kvasir::engine {
@@ -40,14 +43,14 @@ class PromptLookup final : public Speculator {
 // An answer that the caller expects. Where the real one leaves it, the place is found again by the last three tokens.
 class PredictedAnswer final : public Speculator {
  public:
-  PredictedAnswer(std::vector<TokenId> prediction, std::size_t prompt_tokens)
+  PredictedAnswer(std::shared_ptr<const Prediction> prediction, std::size_t prompt_tokens)
       : prediction_(std::move(prediction)), seen_(prompt_tokens), answer_(prompt_tokens) {}
   Guess guess(std::span<const TokenId> tokens, int most) override;
 
  private:
   void find_place(std::span<const TokenId> answer);
 
-  std::vector<TokenId> prediction_;
+  std::shared_ptr<const Prediction> prediction_;
   std::size_t seen_;
   std::size_t answer_;  // where it begins
   std::size_t next_ = 0;

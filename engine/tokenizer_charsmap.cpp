@@ -51,6 +51,7 @@ std::optional<Charsmap::Rule> Charsmap::match(std::string_view text) const {
   if (units_.empty()) return std::nullopt;
   std::optional<Rule> longest;
   std::size_t node = offset_of(units_[0]);
+  text = text.substr(0, kMaxText);  // units may form a circle
   for (std::size_t at = 0; at < text.size() && text[at] != '\0'; ++at) {
     const auto byte = static_cast<std::uint8_t>(text[at]);
     node ^= byte;

@@ -26,7 +26,8 @@ class Charsmap {
     std::string_view replacement;  // at most kMaxReplacement
   };
   static constexpr std::size_t kMaxReplacement = 64;  // the longest one of NFKC has 33 bytes
-  // The rule for the longest beginning of `text` that has one.
+  static constexpr std::size_t kMaxText = 64;         // bytes that a rule may be for; NFKC's are a few characters
+  // The rule for the longest beginning of `text`, of kMaxText bytes at most, that has one.
   std::optional<Rule> match(std::string_view text) const;
 
  private:

@@ -115,6 +115,18 @@ Result<std::vector<float>> read_scores(const ModelFile& file, std::size_t count)
   return scores;
 }
 
+// Texts are compared with pieces byte by byte from each of their places on.
+std::optional<Error> check_lengths(const std::vector<std::string>& pieces, PieceForm form) {
+  // GPT-2's alphabet writes a byte as two at most.
+  const std::size_t most = Vocabulary::kMaxPiece * (form == PieceForm::byte_level ? 2 : 1);
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].size() > most) {
+      return bad_vocabulary(fmt::format("token {} has {} bytes, more than {}", i, pieces[i].size(), most));
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void append_with_space_pieces(std::string& to, std::string_view text) {
@@ -130,6 +142,7 @@ void append_with_space_pieces(std::string& to, std::string_view text) {
 Result<Vocabulary> Vocabulary::from(const ModelFile& file, PieceForm form) {
   const auto* pieces = file.texts("tokenizer.ggml.tokens");
   if (pieces == nullptr || pieces->empty()) return bad_vocabulary("tokenizer.ggml.tokens is missing");
+  if (const auto error = check_lengths(*pieces, form)) return *error;
   Result<std::vector<TokenType>> types = read_types(file, pieces->size());
   if (!types) return types.error();
   if (form == PieceForm::byte_level) return Vocabulary(*pieces, *std::move(types), {}, form);

@@ -35,6 +35,8 @@ struct SpecialMatch {
 // Immutable; any thread. Ids outside of the vocabulary have no text and no bytes.
 class Vocabulary {
  public:
+  static constexpr std::size_t kMaxPiece = 1024;  // bytes; the longest ones in use are runs of 128 spaces
+
   Vocabulary(Vocabulary&&) noexcept = default;
   Vocabulary& operator=(Vocabulary&&) noexcept = default;
   Vocabulary(const Vocabulary&) = delete;  // the indexes point into this one's strings

@@ -33,6 +33,8 @@ class Backend {
   virtual ~Backend() = default;
   // What this backend cannot honour in a request.
   virtual std::optional<ApiError> check(const ChatRequest& request) const = 0;
+  // What other models the request takes along, by the names that its key must allow.
+  virtual std::vector<std::string> also_uses(const ChatRequest& /*request*/) const { return {}; }
   // Where it computes, for the log: "engine", or the upstream's host and port.
   virtual std::string place() const = 0;
   // Computes and tells `flight`: started, deltas, then finish or fail. Returns at once. `executor` belongs to the I/O

@@ -159,6 +159,11 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
     co_return outcome;
   }
   outcome.model = model;
+  for (const std::string& name : model->backend->also_uses(*call.request)) {
+    if (call.caller->may_use(name)) continue;
+    outcome.error = ApiError::model_not_found(name);
+    co_return outcome;
+  }
   call.request->model = model->name;  // the default model's answers carry its name
   if ((outcome.error = model->backend->check(*call.request))) co_return outcome;
   auto lookup = prepare(std::move(call), *model);

@@ -195,6 +195,22 @@ void read_upstreams(ConfigSection& item, ConfigSection& single, std::vector<Conf
   for (ConfigSection& section : list) model.upstreams.push_back(read_upstream(section));
 }
 
+// What clients may name: the model, and it with each of its adapters.
+std::vector<std::string> names_of(const ModelSettings& model) {
+  std::vector<std::string> names{model.name};
+  if (!model.engine) return names;
+  for (const engine::LoraSettings& adapter : model.engine->lora)
+    names.push_back(adapted_name(model.name, adapter.name));
+  return names;
+}
+
+bool known_model(const std::vector<ModelSettings>& models, const std::string& name) {
+  return std::any_of(models.begin(), models.end(), [&](const ModelSettings& model) {
+    const auto names = names_of(model);
+    return std::find(names.begin(), names.end(), name) != names.end();
+  });
+}
+
 void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
   for (ConfigSection& item : root.list("models")) {
     ModelSettings model;
@@ -208,9 +224,6 @@ void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
     model.price = read_price(item.section("price"));
     item.finish();
     if (model.name.empty()) item.error(item.mark(), "a model needs a name");
-    const bool twice =
-        std::any_of(models.begin(), models.end(), [&](const ModelSettings& other) { return other.name == model.name; });
-    if (twice) item.error(item.mark("name"), "model '" + model.name + "' is given twice");
     const bool elsewhere = upstream.present() || !upstreams.empty();
     if (engine.present() == elsewhere) {
       item.error(item.mark(), "model '" + model.name + "' needs either engine or upstream");
@@ -219,6 +232,8 @@ void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
     } else {
       read_upstreams(item, upstream, upstreams, model);
     }
+    for (const std::string& name : names_of(model))
+      if (known_model(models, name)) item.error(item.mark("name"), "model '" + name + "' is given twice");
     models.push_back(std::move(model));
   }
 }
@@ -253,25 +268,20 @@ void read_responses(ConfigSection section, ResponseStoreSettings& responses) {
   section.finish();
 }
 
-bool known_model(const Settings& settings, const std::string& name) {
-  return std::any_of(settings.models.begin(), settings.models.end(),
-                     [&](const ModelSettings& model) { return model.name == name; });
-}
-
 void check_whole(const ConfigSection& root, const Settings& settings) {
   if (settings.models.empty()) {
     root.error(root.mark("models"), "no model is configured; give at least one under models");
   }
-  if (!settings.default_model.empty() && !known_model(settings, settings.default_model)) {
+  if (!settings.default_model.empty() && !known_model(settings.models, settings.default_model)) {
     root.error(root.mark("default_model"), "default_model '" + settings.default_model + "' is none of the models");
   }
-  if (known_model(settings, settings.embedding_name)) {
+  if (known_model(settings.models, settings.embedding_name)) {
     root.error(root.mark("embedding"), "embedding.name '" + settings.embedding_name + "' is that of a model already");
   }
   if (const auto open = open_to_all(settings); !open.empty()) root.error(root.mark("server"), open);
   for (const KeySettings& key : settings.keys) {
     for (const std::string& name : key.models) {
-      if (known_model(settings, name) || name == embedding_name(settings)) continue;
+      if (known_model(settings.models, name) || name == embedding_name(settings)) continue;
       root.error(root.mark("auth"), "key '" + key.name + "' names the model '" + name + "', which is none");
     }
   }

@@ -222,6 +222,12 @@ std::vector<Backend::Named> EngineBackend::adapted() const {
   return all;
 }
 
+std::vector<std::string> EngineBackend::also_uses(const ChatRequest& request) const {
+  std::vector<std::string> names;
+  for (const engine::LoraRequest& wanted : request.lora) names.push_back(adapted_name(base_, wanted.name));
+  return names;
+}
+
 std::optional<ApiError> EngineBackend::check(const ChatRequest& request) const {
   const auto known = engine_->adapters();
   for (const engine::LoraRequest& wanted : request.lora)

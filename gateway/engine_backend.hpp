@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/backend.hpp"
+#include "gateway/settings.hpp"
 
 namespace kvasir::gateway {
 
@@ -9,12 +10,13 @@ class EngineBackend final : public Backend {
  public:
   // `name`: the model's name in answers.
   EngineBackend(std::string name, std::unique_ptr<engine::Engine> engine)
-      : name_(std::move(name)), engine_(std::move(engine)) {}
+      : base_(std::move(name)), name_(base_), engine_(std::move(engine)) {}
   // `base` with an adapter of its engine.
   EngineBackend(const EngineBackend& base, const std::string& adapter)
-      : name_(base.name_ + ":" + adapter), engine_(base.engine_), adapter_(adapter) {}
+      : base_(base.base_), name_(adapted_name(base_, adapter)), engine_(base.engine_), adapter_(adapter) {}
 
   std::optional<ApiError> check(const ChatRequest& request) const override;
+  std::vector<std::string> also_uses(const ChatRequest& request) const override;
   std::string place() const override { return "engine"; }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
   // The engine is the base model's in both: nothing is counted or removed twice.
@@ -28,6 +30,7 @@ class EngineBackend final : public Backend {
   void close() override { engine_.reset(); }
 
  private:
+  std::string base_;  // the model's name without an adapter
   std::string name_;
   // Owned here and by the same engine's other backends only; flights that outlive it find it gone.
   std::shared_ptr<engine::Engine> engine_;

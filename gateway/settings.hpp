@@ -92,6 +92,11 @@ struct ModelSettings {
   bool operator==(const ModelSettings&) const = default;
 };
 
+// What clients call a model with one of its adapters.
+inline std::string adapted_name(const std::string& model, const std::string& adapter) {
+  return model + ":" + adapter;
+}
+
 // What /v1/responses keeps.
 struct ResponseStoreSettings {
   std::chrono::seconds ttl{30LL * 24 * 3600};

@@ -6,6 +6,8 @@ import pathlib
 import openai
 import pytest
 
+from gateway_process import key_entry
+
 SHARED = pathlib.Path(os.environ.get("KVASIR_SHARED") or pathlib.Path(__file__).resolve().parents[3] / "shared")
 TINY = SHARED / "data/engine_golden/tiny"
 QUESTION = "ffmpeg converts audio and video from one format to another, and so on and so forth"
@@ -80,6 +82,29 @@ def test_a_wrong_adapter_is_refused_by_name(client, lora):
     with pytest.raises(openai.BadRequestError) as error:
         ask(client, lora=lora)
     assert error.value.body["param"] == "lora"
+
+
+def test_a_key_takes_only_the_adapters_it_may_use(start_gateway):
+    if not TINY.is_dir():
+        pytest.skip(f"no golden data at {TINY}")
+    keys = {"base": ["tiny"], "style": ["tiny", "tiny:style"], "adapted": ["tiny:style"]}
+    adapter = str(TINY / "tiny_llama_lora.gguf")
+    engine = {"gguf": str(TINY / "tiny_llama_f32.gguf"), "kv_memory": "16MiB",
+              "lora": [{"name": "style", "path": adapter}, {"name": "secret", "path": adapter}]}
+    entries = [key_entry(name, models=models) for name, models in keys.items()]
+    gateway = start_gateway([{"name": "tiny", "engine": engine}], auth={"keys": entries})
+
+    def refused(key, **asked):
+        with pytest.raises(openai.NotFoundError) as error:
+            ask(gateway.client(key), **asked)
+        return error.value.body["code"], error.value.body["message"]
+
+    style, secret = [{"name": "style"}], [{"name": "style"}, {"name": "secret", "scale": 0}]
+    assert refused("base", lora=style) == ("model_not_found", "The model 'tiny:style' does not exist.")
+    assert refused("style", lora=secret) == ("model_not_found", "The model 'tiny:secret' does not exist.")
+    assert refused("adapted", model="tiny:style", lora=secret[1:])[1] == "The model 'tiny:secret' does not exist."
+    assert said(ask(gateway.client("style"), lora=style)) == said(ask(gateway.client("adapted"), "tiny:style"))
+    assert said(ask(gateway.client("base")))
 
 
 def test_an_unknown_adapter_is_an_unknown_model(client):

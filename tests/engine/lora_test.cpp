@@ -189,6 +189,15 @@ TEST_F(Lora, refuses_what_does_not_fit_the_model) {
   EXPECT_THAT(LoraAdapter::load(file_.path(), *model_.model).error().message, HasSubstr("is no LoRA adapter"));
 }
 
+TEST_F(Lora, refuses_a_path_that_no_file_can_have) {
+  const auto error = [&](const std::string& ending) {
+    const auto loaded = LoraAdapter::load((folder_ / std::string(300, 'x').c_str()).string() + ending, *model_.model);
+    return loaded ? std::string("no error") : loaded.error().message;
+  };
+  EXPECT_THAT(error(""), HasSubstr("xxx: cannot be opened: File name too long"));
+  EXPECT_THAT(error(".safetensors"), HasSubstr("adapter_config.json: is missing"));
+}
+
 TEST_F(Lora, refuses_what_it_does_not_know_of_peft) {
   const auto error = [&](const json& more) {
     const auto loaded = LoraAdapter::load(write_peft(folder_, {}, more), *model_.model);
@@ -199,6 +208,7 @@ TEST_F(Lora, refuses_what_it_does_not_know_of_peft) {
   EXPECT_THAT(error({{"bias", "all"}}), HasSubstr("'bias' is not known"));
   EXPECT_THAT(error({{"r", 0}}), HasSubstr("'r' is out of range"));
   EXPECT_THAT(error({{"lora_alpha", "8"}}), HasSubstr("'lora_alpha' is missing"));
+  EXPECT_THAT(error({{"lora_alpha", 1e300}}), HasSubstr("'lora_alpha' is out of range"));
   std::ofstream(folder_ / "adapter_config.json") << "{";
   EXPECT_THAT(LoraAdapter::load(folder_.path(), *model_.model).error().message, HasSubstr("no JSON object"));
 }

@@ -171,6 +171,42 @@ TEST(PrefixTree, MarksNoDocumentWhereAnotherPromptGoesOn) {
   EXPECT_EQ(cache.tree.resident("", run(0, 64)).tokens, 64);
 }
 
+// Clients may send the same text under a fresh name each time.
+TEST(PrefixTree, TakesABlockUnderVeryManyDocumentsForOneOfAnyDocument) {
+  Cache cache;
+  const auto known_as = [&](int names) {
+    for (int i = 0; i < names; ++i) cache.insert(run(0, 96), {{35, std::to_string(i)}});
+  };
+  known_as(200);
+  EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"other"}), 0U);
+  known_as(2000);
+  cache.insert(run(0, 64) + run(500, 32), {{70, "b"}});  // splits
+  cache.insert(run(0, 16) + run(900, 16), {{20, "c"}});
+  EXPECT_EQ(cache.tree.invalidate({}), 0U);
+  EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"other"}), 6U);
+  EXPECT_EQ(cache.tree.resident("", run(0, 96)).tokens, 32);
+  EXPECT_EQ(cache.tree.resident("", run(0, 16) + run(900, 16)).tokens, 32);
+  // What comes after is kept apart again.
+  cache.insert(run(0, 96), {{35, "0"}});
+  EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"other"}), 0U);
+  EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"0"}), 4U);
+}
+
+TEST(PrefixTree, ForgetsNamespacesOfWhichNothingIsLeft) {
+  Cache cache;
+  for (int i = 0; i < 50; ++i) cache.insert(run(0, 32), {{20, "a"}}, std::to_string(i));
+  cache.insert(run(0, 32), {{0, "b"}}, "last");
+  EXPECT_EQ(cache.tree.spaces(), 51);
+  EXPECT_EQ(cache.tree.invalidate(std::vector<std::string>{"b"}), 2U);
+  EXPECT_EQ(cache.tree.spaces(), 50);
+  EXPECT_EQ(cache.tree.evict(51), 51);
+  EXPECT_LT(cache.tree.spaces(), 50);
+  EXPECT_EQ(cache.tree.evict(100), 49);
+  EXPECT_EQ(cache.tree.spaces(), 0);
+  cache.insert(run(0, 32), {}, "7");
+  EXPECT_EQ(cache.tree.resident("7", run(0, 32)).tokens, 32);
+}
+
 // A naive model: the set of all whole-block prefixes that were inserted, and how long each is.
 TEST(PrefixTree, AgreesWithASetOfPrefixesUnderRandomInserts) {
   std::mt19937 random(11);

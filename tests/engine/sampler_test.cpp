@@ -2,6 +2,7 @@
 #include "engine/sampler.hpp"
 
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include <gtest/gtest.h>
@@ -100,6 +101,23 @@ TEST(Sampler, PenalisesRepetitionOfPromptAndAnswerButFrequencyOfTheAnswerAlone) 
   EXPECT_EQ(Sampler(params, kernels::best()).sample(kLogits, prompt, {}, nullptr).token, 1);
   const std::vector<TokenId> ones{1, 1};
   EXPECT_EQ(Sampler(params, kernels::best()).sample(kLogits, {}, std::span(ones).first(1), nullptr).token, 4);
+}
+
+// A model whose weights overflow gives such logits; what is sampled must be a token all the same, and an allowed one.
+TEST(Sampler, StaysAmongTheAllowedTokensWhereLogitsAreNoNumbers) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  const TokenMask allowed{{2, 4}, {}};
+  for (const float top_p : {1.0F, 0.9F})
+    for (const float temperature : {0.0F, 1.0F})
+      for (const std::vector<float>& logits : {std::vector<float>(6, nan), std::vector<float>{1, 2, nan, 0, 3, 0}}) {
+        SamplingParams params = at_temperature(temperature);
+        params.top_p = top_p;
+        params.presence_penalty = 0.5F;
+        Sampler sampler(params, kernels::best());
+        EXPECT_TRUE(allowed.contains(sampler.sample(logits, {}, {}, &allowed).token)) << top_p << temperature;
+        const TokenId free = sampler.sample(logits, {}, {}, nullptr).token;
+        EXPECT_TRUE(std::isnan(logits[0]) ? free == 0 : free >= 0 && free != 2 && free < 6) << free;
+      }
 }
 
 TEST(Sampler, TakesTheRandomNumberFromSeedAndIndexAlone) {

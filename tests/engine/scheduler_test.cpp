@@ -19,6 +19,7 @@ struct Asked {
   int tokens = 16;
   int max_tokens = 1;
   int priority = 0;
+  std::vector<DocumentMark> documents = {};
 };
 
 class SchedulerTest : public testing::Test {
@@ -40,6 +41,7 @@ class SchedulerTest : public testing::Test {
     sequence->cache_namespace = asked.space;
     sequence->tenant = sequence->cache_namespace;
     sequence->priority = asked.priority;
+    sequence->documents = asked.documents;
     scheduler_->add(std::move(sequence));
     return last_id_;
   }
@@ -83,6 +85,21 @@ TEST_F(SchedulerTest, ServesOneTenantInTheOrderOfArrival) {
   start(64, {1, 256});
   for (int i = 0; i < 5; ++i) add({"a", 1000 * i, 30});
   EXPECT_THAT(run_all(), ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST_F(SchedulerTest, MarksWhatItRecordsAgainAfterAnotherNameOfItWasInvalidated) {
+  start(64, {4, 256});
+  const std::vector<std::string> theirs{"theirs"};
+  const std::vector<std::string> ours{"ours"};
+  add({"", 0, 80, 1, 0, {{20, "theirs"}}});
+  run_all();
+  add({"", 0, 80, 40, 0, {{20, "ours"}, {50, "ours, too"}}});
+  step();
+  scheduler_->forget(theirs);
+  EXPECT_EQ(tree_->invalidate(theirs), 4U);
+  run_all();
+  EXPECT_EQ(tree_->blocks(), 7);
+  EXPECT_EQ(tree_->invalidate(ours), 6U);
 }
 
 TEST_F(SchedulerTest, LetsTenantsTakeTurnsHoweverManyRequestsOneSends) {

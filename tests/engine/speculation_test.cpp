@@ -1,5 +1,6 @@
 // Speculation through the engine: the same bits as without, however good or bad the guesses are.
 #include "engine/engine.hpp"
+#include "engine/memory_limit.hpp"
 #include "tests/engine/collector.hpp"
 #include "tests/engine/golden.hpp"
 #include "tests/engine/tiny_model.hpp"
@@ -260,6 +261,37 @@ TEST_F(SpeculationTest, ChangesNoAnswerWithADraftModel) {
       EXPECT_GT(stats.rejected_tokens, stats.accepted_tokens);
     }
   }
+}
+
+// A matrix of embeddings may be padded; the draft's may have fewer rows.
+TEST_F(SpeculationTest, SamplesNoRowThatIsNoToken) {
+  const TinyModelFile padded({.padding = 3000});
+  EngineSettings settings;
+  settings.gguf = padded.path();
+  settings.kv_memory = 64U << 20;
+  settings.threads = 2;
+  settings.speculation.adapt = false;
+  settings.draft = file_.path();
+  const auto engine = Engine::load(settings);
+  ASSERT_TRUE(engine) << engine.error().message;
+  GenerateRequest request = ask(words(10, 1), 80);
+  request.sampling.temperature = 1;
+  request.sampling.seed = 4;
+  const Answer answer = run(**engine, request);
+  ASSERT_FALSE(answer.error);
+  EXPECT_EQ(answer.summary.completion_tokens, 80);
+  EXPECT_GE(answer.text.size(), 70U) << "tokens of a byte or more each, but for control tokens";
+}
+
+TEST_F(SpeculationTest, RefusesADraftWhoseKvHasNoRoom) {
+  const TinyModelFile wide({.hidden = 256, .kv_heads = 4});  // eight times as much
+  EngineSettings settings;
+  settings.gguf = file_.path();
+  settings.kv_memory = available_memory() / 4;
+  settings.draft = wide.path();
+  const auto engine = Engine::load(settings);
+  ASSERT_FALSE(engine);
+  EXPECT_NE(engine.error().message.find("the draft model's KV takes"), std::string::npos) << engine.error().message;
 }
 
 TEST_F(SpeculationTest, RefusesADraftModelWithOtherTokens) {

@@ -60,15 +60,19 @@ TEST(PromptLookup, GoesOnWithATextThatRepeatsItself) {
   EXPECT_EQ(lookup.guess(Tokens{7, 8, 7, 8, 7}, 5).tokens, (Tokens{8, 7, 8, 7, 8}));
 }
 
+std::shared_ptr<const Prediction> prediction(Tokens tokens) {
+  return std::make_shared<const Prediction>(std::move(tokens));
+}
+
 TEST(PredictedAnswer, GuessesThePredictionFromItsBeginning) {
-  PredictedAnswer predicted({1, 2, 3, 4}, 2);
+  PredictedAnswer predicted(prediction({1, 2, 3, 4}), 2);
   EXPECT_EQ(predicted.guess(Tokens{8, 9, 1}, 2).tokens, (Tokens{2, 3}));
   EXPECT_EQ(predicted.guess(Tokens{8, 9, 1, 2, 3}, 8).tokens, (Tokens{4}));
   EXPECT_TRUE(predicted.guess(Tokens{8, 9, 1, 2, 3, 4}, 8).tokens.empty());
 }
 
 TEST(PredictedAnswer, FindsItsPlaceAgainBehindAChange) {
-  PredictedAnswer predicted({1, 2, 3, 4, 5, 6, 7, 8}, 0);
+  PredictedAnswer predicted(prediction({1, 2, 3, 4, 5, 6, 7, 8}), 0);
   EXPECT_TRUE(predicted.guess(Tokens{1, 2, 9}, 4).tokens.empty());
   EXPECT_TRUE(predicted.guess(Tokens{1, 2, 9, 4, 5}, 4).tokens.empty());
   EXPECT_EQ(predicted.guess(Tokens{1, 2, 9, 4, 5, 6}, 4).tokens, (Tokens{7, 8}));

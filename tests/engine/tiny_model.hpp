@@ -105,6 +105,7 @@ struct TinyShape {
   int kv_heads = 2;
   int feed_forward = 128;
   int context = 4096;
+  int padding = 0;  // rows of the embeddings beyond the tokens
   kernels::WeightType matrices = kernels::WeightType::q4_1;
 };
 
@@ -210,7 +211,7 @@ inline void write_tiny_model(const std::filesystem::path& path, const TinyShape&
     matrix(prefix + "ffn_down.weight", shape.feed_forward, shape.hidden, narrow);
   }
   norm("output_norm.weight");
-  matrix("token_embd.weight", shape.hidden, static_cast<int>(tokens.size()), 0.5F);
+  matrix("token_embd.weight", shape.hidden, static_cast<int>(tokens.size()) + shape.padding, 0.5F);
   gguf.write(path);
 }
 

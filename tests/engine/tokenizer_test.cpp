@@ -172,6 +172,8 @@ TEST(Tokenizer, AVocabularyThatContradictsItselfIsRefused) {
   EXPECT_THAT(message(lost), HasSubstr("merge 0 names a piece that is not a token"));
   auto half = model({"a"}, {1}, {"a"});
   EXPECT_THAT(message(half), HasSubstr("merge 0 does not name two pieces"));
+  auto endless = model({"a", std::string(1 << 16, 'a')}, {1, 3}, {});
+  EXPECT_THAT(message(endless), HasSubstr("token 1 has 65536 bytes, more than 2048"));
   EXPECT_THAT(message(abc().integer("tokenizer.ggml.eos_token_id", 9)),
               HasSubstr("tokenizer.ggml.eos_token_id is 9, which is not a token"));
 }

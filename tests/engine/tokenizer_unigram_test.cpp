@@ -81,6 +81,15 @@ TEST(Unigram, AMegabyteIsOneOfMany) {
   }
 }
 
+std::vector<std::int64_t> charsmap_of(const std::vector<std::uint32_t>& units, const std::string& replacement) {
+  std::string blob(4, '\0');
+  const auto bytes = static_cast<std::uint32_t>(units.size() * 4);
+  std::memcpy(blob.data(), &bytes, 4);
+  blob.append(reinterpret_cast<const char*>(units.data()), bytes);
+  blob += replacement + std::string(1, '\0');
+  return {blob.begin(), blob.end()};
+}
+
 // A map of one rule: the byte `from` becomes `to`.
 std::vector<std::int64_t> one_rule(unsigned char from, const std::string& to) {
   // The root's offset is 256, so the child for `from` stands at 256 ^ from; its value, without an offset of its own
@@ -90,12 +99,7 @@ std::vector<std::int64_t> one_rule(unsigned char from, const std::string& to) {
   const std::uint32_t child = 256U ^ from;
   units[child] = 512U << 10 | 1U << 8 | from;
   units[child ^ 512U] = 1U << 31 | 0U;
-  std::string blob(4, '\0');
-  const auto bytes = static_cast<std::uint32_t>(units.size() * 4);
-  std::memcpy(blob.data(), &bytes, 4);
-  blob.append(reinterpret_cast<const char*>(units.data()), bytes);
-  blob += to + std::string(1, '\0');
-  return {blob.begin(), blob.end()};
+  return charsmap_of(units, to);
 }
 
 TEST(Unigram, TheCharsmapReplacesCharacters) {
@@ -107,6 +111,19 @@ TEST(Unigram, TheCharsmapReplacesCharacters) {
   EXPECT_FALSE(map->match("a"));
   EXPECT_FALSE(map->match(""));
   EXPECT_FALSE(Charsmap().match("B"));
+}
+
+TEST(Unigram, ACharsmapReadsAFewCharactersOfATextAtMost) {
+  // Behind the 'a' stands the unit of the 'a' again.
+  std::vector<std::uint32_t> units(1024);
+  units[0] = 256U << 10;
+  units[256U ^ 'a'] = std::uint32_t{'a'} << 10 | 1U << 8 | 'a';
+  units[256] = 1U << 31 | 0U;
+  const auto map = Charsmap::from(charsmap_of(units, "b"));
+  ASSERT_TRUE(map) << map.error().message;
+  const auto rule = map->match(std::string(1 << 20, 'a'));
+  ASSERT_TRUE(rule);
+  EXPECT_EQ(rule->bytes, Charsmap::kMaxText);
 }
 
 TEST(Unigram, ADamagedCharsmapIsRefusedOrMatchesNothing) {

@@ -181,6 +181,26 @@ TEST(Config, keeps_the_names_of_models_and_embedder_apart) {
   EXPECT_THAT(messages(parse(std::string(kModel) + "responses: {max_bytes: 1KiB}\n")), SizeIs(1));
 }
 
+TEST(Config, keeps_the_names_of_models_and_adapters_apart) {
+  const std::string adapted = "  - {name: a, engine: {gguf: m.gguf, lora: [{name: b, path: b.gguf}]}}\n";
+  const std::string plain = "  - {name: 'a:b', engine: {gguf: m.gguf}}\n";
+  EXPECT_THAT(messages(parse("models:\n" + adapted + plain)),
+              ElementsAre(HasSubstr("k.yaml:3:12: model 'a:b' is given twice")));
+  EXPECT_THAT(messages(parse("models:\n" + plain + adapted)),
+              ElementsAre(HasSubstr("k.yaml:3:12: model 'a:b' is given twice")));
+}
+
+TEST(Config, lets_keys_and_the_default_name_an_adapter) {
+  const std::string text =
+      "models: [{name: a, engine: {gguf: m.gguf, lora: [{name: b, path: b.gguf}]}}]\n"
+      "auth:\n"
+      "  keys:\n"
+      "    - name: k\n"
+      "      sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
+  EXPECT_THAT(messages(parse("default_model: 'a:b'\n" + text + "      models: [a, 'a:b']\n")), ElementsAre());
+  EXPECT_THAT(messages(parse(text + "      models: [a, 'a:c']\n")), ElementsAre(HasSubstr("'a:c', which is none")));
+}
+
 TEST(Config, listens_beyond_loopback_only_with_keys) {
   const std::string open = "server: {listen: 0.0.0.0:80}\n" + std::string(kModel);
   EXPECT_THAT(messages(parse(open)), ElementsAre(HasSubstr("listens on loopback only")));
