@@ -10,6 +10,7 @@
 #include "rag/prompt.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -98,6 +99,15 @@ struct LoraRequest {
   float scale = 1;
 };
 
+// A place in the prompt up to which its KV is to be kept.
+struct Breakpoint {
+  enum class Of { message, document };
+  Of of = Of::message;
+  std::size_t index = 0;  // of the message or the document
+  std::chrono::seconds ttl{0};
+  std::optional<std::size_t> text_end;  // bytes of the message's text up to there; nothing: all that is rendered of it
+};
+
 struct GenerateRequest {
   std::shared_ptr<const GenerateInput> input;  // never null; shared by the choices of a request
   int max_tokens = 0;                          // 0: as far as the context goes
@@ -109,6 +119,7 @@ struct GenerateRequest {
   std::vector<LoraRequest> lora;      // applied in this order; KV is shared among requests with the same
   std::optional<int> predict_tokens;  // instead of SpeculationSettings::max_tokens
   std::chrono::seconds pin{0};  // keep the prompt's KV so long after its last use, if there is room; 0: as any other
+  std::vector<Breakpoint> breakpoints;  // the same for beginnings of the prompt
 };
 
 struct TokenLogprob {

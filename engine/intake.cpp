@@ -1,5 +1,7 @@
 #include "engine/intake.hpp"
 
+#include "engine/prompt_places.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -50,6 +52,7 @@ PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat,
                            DraftModel* draft, const kernels::Kernels& kernels)
     : tokenizer_(tokenizer),
       chat_(chat),
+      renderer_(chat),
       constraints_(constraints),
       lora_(lora),
       context_(context),
@@ -85,49 +88,15 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
   return {};
 }
 
-Result<std::string> PromptReader::render(const GenerateRequest& request) const {
-  const rag::Prompt& prompt = request.input->prompt;
-  std::span<const Tool> tools;
-  if (request.input->tools.in_play()) tools = request.input->tools.tools;
-  if (chat_.knows_documents() && !prompt.documents_in_text)
-    return chat_.render(prompt.messages, prompt.documents.in_order(), true, tools);
-  return chat_.render(rag::messages_with_context(prompt), {}, true, tools);
-}
-
-std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, std::span<const TokenId> tokens,
-                                                       const rag::DocumentSet& documents) const {
-  std::vector<std::pair<std::size_t, std::string>> found;
-  for (const rag::Document& document : documents.in_order()) {
-    const std::size_t at = text.find(document.text);
-    // A template that rewrites the text hides where it lies: the mark then covers the whole prompt.
-    found.emplace_back(at == std::string::npos ? 0 : at, document.key());
+void PromptReader::mark(Sequence& sequence, const GenerateRequest& request, std::string_view text) const {
+  const rag::DocumentSet& documents = request.input->prompt.documents;
+  if (!documents.empty() || !request.breakpoints.empty()) {
+    const auto ends = token_ends(tokenizer_, text, sequence.tokens);
+    sequence.documents = find_documents(text, ends, documents);
+    if (!request.input->raw)
+      sequence.pins = find_breakpoints(renderer_, *request.input, request.breakpoints, text, ends);
   }
-  std::sort(found.begin(), found.end());
-  std::vector<DocumentMark> marks;
-  std::string_view rest = text;
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < tokens.size() && next < found.size(); ++i) {
-    const bool follows = take_token(rest, tokens[i], i == 0);
-    // Where tokens and text part ways, nobody knows how much of the text the rest of the tokens says.
-    const std::size_t said = follows ? text.size() - rest.size() : text.size();
-    while (next < found.size() && found[next].first < said)
-      marks.push_back({static_cast<int>(i), std::move(found[next++].second)});
-  }
-  return marks;
-}
-
-// Takes off `rest` what the token says; false if the text does not go on like that.
-bool PromptReader::take_token(std::string_view& rest, TokenId token, bool first) const {
-  const bool control = tokenizer_.is_control(token);
-  std::string_view says = control ? tokenizer_.piece(token) : tokenizer_.bytes(token);
-  // The tokenizer put BOS there, and a space in front of texts.
-  if (first && token == tokenizer_.bos() && !rest.starts_with(says)) return true;
-  if (tokenizer_.adds_space() && !control && says.starts_with(' ') && !rest.starts_with(says)) says.remove_prefix(1);
-  // Some special tokens swallow the white space behind them.
-  if (!rest.starts_with(says)) rest.remove_prefix(std::min(rest.find_first_not_of(" \t\n\v\f\r"), rest.size()));
-  if (!rest.starts_with(says)) return false;
-  rest.remove_prefix(says.size());
-  return true;
+  if (request.pin.count() > 0) sequence.pins.push_back({sequence.prompt_tokens, request.pin});
 }
 
 Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& request, std::string& text) const {
@@ -146,7 +115,7 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& reque
   if (request.input->raw) {
     text = request.input->raw->text;
   } else {
-    auto rendered = render(request);
+    auto rendered = renderer_.render(request.input->prompt, request.input->tools);
     if (!rendered) return rendered.error();
     text = std::move(*rendered);
   }
@@ -202,8 +171,7 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->lora = std::move(*lora);
   sequence->priority = request.priority;
   sequence->record = request.prompt_cache;
-  sequence->pin = request.pin;
-  sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
+  mark(*sequence, request, text);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   sequence->speculation = speculate(request, sequence->tokens, *sequence->sampler);

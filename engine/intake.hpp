@@ -7,6 +7,7 @@
 #include "engine/engine.hpp"
 #include "engine/lora_library.hpp"
 #include "engine/output_constraints.hpp"
+#include "engine/prompt_renderer.hpp"
 #include "engine/sequence.hpp"
 #include "engine/tokenizer.hpp"
 #include "kernels/kernels.hpp"
@@ -38,18 +39,17 @@ class PromptReader {
 
  private:
   Result<void> check(const GenerateRequest& request) const;
-  Result<std::string> render(const GenerateRequest& request) const;
   // The prompt's tokens; `text` becomes what they say.
   Result<std::vector<TokenId>> tokenize(const GenerateRequest& request, std::string& text) const;
-  std::vector<DocumentMark> find_documents(const std::string& text, std::span<const TokenId> tokens,
-                                           const rag::DocumentSet& documents) const;
-  bool take_token(std::string_view& rest, TokenId token, bool first) const;
+  // What of the prompt is to be kept, and where its documents are. `text`: what its tokens say.
+  void mark(Sequence& sequence, const GenerateRequest& request, std::string_view text) const;
   // Null if nothing is to be guessed.
   std::unique_ptr<Speculation> speculate(const GenerateRequest& request, std::span<const TokenId> prompt,
                                          const Sampler& sampler) const;
 
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;
+  PromptRenderer renderer_;
   OutputConstraints& constraints_;
   const LoraLibrary& lora_;
   int context_;

@@ -42,8 +42,7 @@ class Scheduler {
   std::vector<StepPart> plan();
   // Finds blocks for the first of `tokens` guesses, as many as it can without preempting anybody, and says how many.
   int make_room(Sequence& sequence, int tokens);
-  // The KV of the part is written: records whole blocks in the tree, and pins the prompt if it is complete and asked
-  // for.
+  // The KV of the part is written: records whole blocks in the tree, and pins what of the prompt is to be kept.
   void computed(const StepPart& part);
   // Stops sequences that hold these documents from recording any more.
   void forget(std::span<const std::string> documents);
@@ -67,6 +66,7 @@ class Scheduler {
   // Makes room for `tokens` from `computed` on.
   bool grow(Sequence& sequence, int tokens);
   void record(Sequence& sequence);
+  void pin(Sequence& sequence);
   // A free block, made by eviction if need be; empty when all are in use.
   Block take();
   void preempt_last();

@@ -21,6 +21,12 @@
 
 namespace kvasir::engine {
 
+// A beginning of a prompt that is to be kept once it is computed.
+struct PinMark {
+  int tokens = 0;  // whole blocks
+  std::chrono::seconds ttl{0};
+};
+
 struct Sequence {
   using Clock = std::chrono::steady_clock;
 
@@ -32,9 +38,9 @@ struct Sequence {
   std::string tenant;           // takes turns with others
   std::string cache_namespace;  // of the tenant and the adapters
   std::vector<LoraUse> lora;
-  int priority = 0;             // higher first
-  bool record = true;           // put its KV into the tree, and read it from there
-  std::chrono::seconds pin{0};  // the prompt, once it is computed
+  int priority = 0;           // higher first
+  bool record = true;         // put its KV into the tree, and read it from there
+  std::vector<PinMark> pins;  // by tokens
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;

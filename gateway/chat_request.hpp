@@ -46,7 +46,8 @@ struct ChatRequest {
 
   std::string user;
   bool prompt_cache = true;
-  std::chrono::seconds pin{0};  // cache_control: keeps the prompt's KV; 0: not asked for
+  std::chrono::seconds pin{0};                  // cache_control: keeps the prompt's KV; 0: not asked for
+  std::vector<engine::Breakpoint> breakpoints;  // cache_control of messages, their parts and documents
   std::optional<std::chrono::seconds> cache_ttl;
   std::vector<std::string> cache_tags;
   bool user_scope = false;  // cache_scope: "user"

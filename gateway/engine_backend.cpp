@@ -246,6 +246,7 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   generate.prompt_cache = request.prompt_cache;
   generate.predict_tokens = request.predict_tokens;
   generate.pin = request.pin;
+  generate.breakpoints = request.breakpoints;
   if (adapter_) generate.lora.push_back({*adapter_});
   generate.lora.insert(generate.lora.end(), request.lora.begin(), request.lora.end());
   for (std::size_t i = 0; i < prompts * per_prompt && !choices->over(); ++i) {

@@ -198,10 +198,6 @@ bool RequestReader::user(std::string_view name, Json value) {
   return text(name, value, request_->user);
 }
 
-bool RequestReader::prompt_cache(std::string_view name, Json value) {
-  return boolean(name, value, request_->prompt_cache);
-}
-
 bool RequestReader::response_format(std::string_view name, Json value) {
   if (!value.is_object()) return fail_type(name, "an object", value);
   std::string_view type;

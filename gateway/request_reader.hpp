@@ -91,6 +91,10 @@ class RequestReader : private FieldReader {
   bool message(const std::string& place, Json value);
   bool content(const std::string& place, Json value, rag::Message& message);
   bool tool_calls(const std::string& place, Json value, rag::Message& message);
+  // Of a cache_control at `place`.
+  bool pin_time(const std::string& place, Json value, std::chrono::seconds& target);
+  // Takes the cache_control of the message, part or document at `holder`, if it has one.
+  bool breakpoint(const std::string& holder, Json object, engine::Breakpoint at);
   // The field `key` of the object at `place`.
   bool required(std::string_view place, Json object, std::string_view key, Json& field);
   bool finish();

@@ -111,6 +111,37 @@ TEST(ChatRequest, pins_the_prompt_for_five_minutes_or_an_hour) {
   EXPECT_EQ(accepted(with(R"("cache_control":{"type":"ephemeral","ttl":"1h"})")).pin, std::chrono::hours(1));
 }
 
+TEST(ChatRequest, pins_beginnings_of_the_prompt) {
+  using Of = engine::Breakpoint::Of;
+  const ChatRequest request = accepted(R"({"messages":[
+    {"role":"system","content":"s","cache_control":{"type":"ephemeral","ttl":"1h"}},
+    {"role":"user","content":[{"type":"text","text":"one","cache_control":"ephemeral"},{"type":"text","text":"two"}]}],
+    "documents":[{"text":"a"},{"text":"b","cache_control":{"type":"ephemeral"}}]})");
+  ASSERT_EQ(request.breakpoints.size(), 3U);
+  EXPECT_EQ(request.breakpoints[0].ttl, std::chrono::hours(1));
+  EXPECT_EQ(request.breakpoints[0].text_end, std::nullopt);
+  EXPECT_EQ(request.breakpoints[1].index, 1U);
+  EXPECT_EQ(request.breakpoints[1].text_end, 3U);
+  EXPECT_EQ(request.breakpoints[1].ttl, std::chrono::minutes(5));
+  EXPECT_EQ(request.breakpoints[2].of, Of::document);
+  EXPECT_EQ(request.breakpoints[2].index, 1U);
+  EXPECT_EQ(request.pin, std::chrono::seconds(0));
+}
+
+TEST(ChatRequest, names_the_breakpoint_that_does_not_fit) {
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":"q","cache_control":true}]})").param,
+            "messages[0].cache_control");
+  EXPECT_EQ(
+      refused(R"({"messages":[{"role":"user","content":[{"type":"text","text":"q","cache_control":"long"}]}]})").param,
+      "messages[0].content[0].cache_control.type");
+  EXPECT_EQ(refused(with(R"("documents":[{"text":"a","cache_control":{"type":"ephemeral","ttl":"1d"}}])")).param,
+            "documents[0].cache_control.ttl");
+  std::string documents;
+  for (int i = 0; i < 17; ++i)
+    documents += std::string(i == 0 ? "" : ",") + R"({"text":"a","cache_control":"ephemeral"})";
+  EXPECT_EQ(refused(with("\"documents\":[" + documents + "]")).param, "documents[16].cache_control");
+}
+
 TEST(ChatRequest, takes_what_has_no_effect_here_in_the_types_of_openai) {
   EXPECT_FALSE(accepted(with(R"("store":true,"metadata":{"a":"b"},"user":"u","safety_identifier":"s",
       "service_tier":"auto","verbosity":"low","modalities":["text"],"prompt_cache_key":"k")"))

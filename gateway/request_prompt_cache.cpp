@@ -1,0 +1,49 @@
+// What a request says about the KV of its prompt.
+#include "gateway/request_reader.hpp"
+
+namespace kvasir::gateway {
+namespace {
+
+// Each is found by rendering the prompt again.
+constexpr std::size_t kMostBreakpoints = 16;
+
+}  // namespace
+
+bool RequestReader::prompt_cache(std::string_view name, Json value) {
+  return boolean(name, value, request_->prompt_cache);
+}
+
+bool RequestReader::cache_control(std::string_view name, Json value) {
+  return pin_time(std::string(name), value, request_->pin);
+}
+
+bool RequestReader::pin_time(const std::string& place, Json value, std::chrono::seconds& target) {
+  std::string_view type;
+  std::string_view ttl = "5m";
+  if (value.is_object()) {
+    if (value["type"].get(type) != simdjson::SUCCESS) return missing(place + ".type");
+    Json given;
+    const bool said = value["ttl"].get(given) == simdjson::SUCCESS && !given.is_null();
+    if (said && given.get(ttl) != simdjson::SUCCESS) ttl = "";
+  } else if (value.get(type) != simdjson::SUCCESS) {
+    return fail_type(place, "'ephemeral' or an object", value);
+  }
+  if (type != "ephemeral") return fail_range(place + ".type", "'ephemeral'");
+  if (ttl != "5m" && ttl != "1h") return fail_range(place + ".ttl", "'5m' or '1h'");
+  target = ttl == "1h" ? std::chrono::hours(1) : std::chrono::minutes(5);
+  return true;
+}
+
+bool RequestReader::breakpoint(const std::string& holder, Json object, engine::Breakpoint at) {
+  Json control;
+  if (object["cache_control"].get(control) != simdjson::SUCCESS || control.is_null()) return true;
+  const std::string place = holder + ".cache_control";
+  if (!pin_time(place, control, at.ttl)) return false;
+  if (request_->breakpoints.size() == kMostBreakpoints) {
+    return fail("Invalid '" + place + "': at most 16 parts of a request may have one.", place);
+  }
+  request_->breakpoints.push_back(at);
+  return true;
+}
+
+}  // namespace kvasir::gateway
