@@ -108,6 +108,13 @@ struct Breakpoint {
   std::optional<std::size_t> text_end;  // bytes of the message's text up to there; nothing: all that is rendered of it
 };
 
+// A prompt whose KV was recorded: what its answer's id stands for.
+struct RecordedPrompt {
+  std::string cache_namespace;  // of the tenant and the adapters
+  std::vector<std::int32_t> tokens;
+};
+using RecordedPrompts = std::vector<std::shared_ptr<const RecordedPrompt>>;
+
 struct GenerateRequest {
   std::shared_ptr<const GenerateInput> input;  // never null; shared by the choices of a request
   int max_tokens = 0;                          // 0: as far as the context goes
@@ -120,6 +127,9 @@ struct GenerateRequest {
   std::optional<int> predict_tokens;  // instead of SpeculationSettings::max_tokens
   std::chrono::seconds pin{0};  // keep the prompt's KV so long after its last use, if there is room; 0: as any other
   std::vector<Breakpoint> breakpoints;  // the same for beginnings of the prompt
+  std::string system_label;  // pins the prompt up to the end of the system prompt, until a request has another system
+                             // prompt under this label; empty: no
+  RecordedPrompts keep;      // to be pinned before this one is computed. Error: prompt_not_found
 };
 
 struct TokenLogprob {
@@ -141,8 +151,9 @@ struct GenerateSummary {
   std::chrono::microseconds queued{};
   std::chrono::microseconds prefill{};
   std::chrono::microseconds decode{};
-  std::chrono::microseconds masking{};        // of decode: finding the tokens that the format allows
-  std::chrono::microseconds worst_masking{};  // of one token
+  std::chrono::microseconds masking{};           // of decode: finding the tokens that the format allows
+  std::chrono::microseconds worst_masking{};     // of one token
+  std::shared_ptr<const RecordedPrompt> prompt;  // null: its KV was not recorded
 };
 
 // Calls come in this order: started, delta*, then exactly one of finished and failed. `failed` may come first.

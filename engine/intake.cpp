@@ -11,6 +11,8 @@
 namespace kvasir::engine {
 namespace {
 
+// How long a labelled system prompt is kept after its last use, if no other one takes its label.
+constexpr std::chrono::seconds kLabelLife = std::chrono::hours(24);
 // What may wait to be tokenised; one request may always wait.
 constexpr std::size_t kMaxQueuedBytes = std::size_t{64} << 20;
 
@@ -18,12 +20,12 @@ Error bad_request(std::string param, std::string message) {
   return {ErrorCode::bad_request, std::move(message), std::move(param), 0};
 }
 
-Error too_long(int context, const GenerateRequest& request, const std::string& tokens) {
-  const std::string what = request.input->raw ? "the prompt is " : "the messages are ";
+Error too_long(int context, const GenerateInput& input, const std::string& tokens) {
+  const std::string what = input.raw ? "the prompt is " : "the messages are ";
   return {ErrorCode::context_length,
           "This model's maximum context length is " + std::to_string(context) + " tokens, but " + what + tokens +
-              " tokens long. Please shorten " + (request.input->raw ? "it." : "them."),
-          request.input->raw ? "prompt" : "messages", 0};
+              " tokens long. Please shorten " + (input.raw ? "it." : "them."),
+          input.raw ? "prompt" : "messages", 0};
 }
 
 // Of the text that it holds.
@@ -89,44 +91,51 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
 }
 
 void PromptReader::mark(Sequence& sequence, const GenerateRequest& request, std::string_view text) const {
-  const rag::DocumentSet& documents = request.input->prompt.documents;
-  if (!documents.empty() || !request.breakpoints.empty()) {
+  const GenerateInput& input = *request.input;
+  const auto system = request.system_label.empty() ? std::nullopt : end_of_system(input.prompt, kLabelLife);
+  if (!input.prompt.documents.empty() || !request.breakpoints.empty() || system) {
     const auto ends = token_ends(tokenizer_, text, sequence.tokens);
-    sequence.documents = find_documents(text, ends, documents);
-    if (!request.input->raw)
-      sequence.pins = find_breakpoints(renderer_, *request.input, request.breakpoints, text, ends);
+    sequence.documents = find_documents(text, ends, input.prompt.documents);
+    sequence.pins = find_breakpoints(renderer_, input, request.breakpoints, text, ends);
+    if (system) {
+      for (PinMark mark : find_breakpoints(renderer_, input, {&*system, 1}, text, ends)) {
+        mark.label = request.system_label;
+        sequence.pins.push_back(std::move(mark));
+      }
+      std::ranges::stable_sort(sequence.pins, {}, &PinMark::tokens);
+    }
   }
   if (request.pin.count() > 0) sequence.pins.push_back({sequence.prompt_tokens, request.pin});
 }
 
-Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& request, std::string& text) const {
-  if (request.input->raw && !request.input->raw->tokens.empty()) {
+Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateInput& input, std::string& text) const {
+  if (input.raw && !input.raw->tokens.empty()) {
     Detokenizer spoken(tokenizer_, Detokenizer::Of::text);
-    for (const TokenId token : request.input->raw->tokens) {
+    for (const TokenId token : input.raw->tokens) {
       if (token < 0 || token >= tokenizer_.size())
         return bad_request("prompt",
                            "prompt names token " + std::to_string(token) + ", which the model does not have.");
-      if (request.input->raw->echo)
+      if (input.raw->echo)
         text += tokenizer_.is_control(token) ? std::string(tokenizer_.piece(token)) : spoken.push(token);
     }
     text += spoken.finish();
-    return request.input->raw->tokens;
+    return input.raw->tokens;
   }
-  if (request.input->raw) {
-    text = request.input->raw->text;
+  if (input.raw) {
+    text = input.raw->text;
   } else {
-    auto rendered = renderer_.render(request.input->prompt, request.input->tools);
+    auto rendered = renderer_.render(input.prompt, input.tools);
     if (!rendered) return rendered.error();
     text = std::move(*rendered);
   }
   // Tokenising megabytes only to refuse them would hold up everybody behind.
   const std::size_t least = text.size() / longest_token_;
   if (least >= static_cast<std::size_t>(context_))
-    return too_long(context_, request, "at least " + std::to_string(least));
+    return too_long(context_, input, "at least " + std::to_string(least));
   std::vector<TokenId> tokens = tokenizer_.encode(text, true);
   if (!tokens.empty()) return tokens;
-  if (request.input->raw && tokenizer_.bos() >= 0) return std::vector<TokenId>{tokenizer_.bos()};
-  return bad_request(request.input->raw ? "prompt" : "messages", "the prompt is empty.");
+  if (input.raw && tokenizer_.bos() >= 0) return std::vector<TokenId>{tokenizer_.bos()};
+  return bad_request(input.raw ? "prompt" : "messages", "the prompt is empty.");
 }
 
 std::unique_ptr<Speculation> PromptReader::speculate(const GenerateRequest& request, std::span<const TokenId> prompt,
@@ -156,13 +165,14 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   auto lora = lora_.resolve(request.lora);
   if (!lora) return lora.error();
   std::string text;
-  auto tokens = tokenize(request, text);
+  auto tokens = tokenize(*request.input, text);
   if (!tokens) return tokens.error();
 
   auto sequence = std::make_unique<Sequence>();
   sequence->tokens = std::move(*tokens);
   sequence->prompt_tokens = sequence->size();
-  if (sequence->prompt_tokens >= context_) return too_long(context_, request, std::to_string(sequence->prompt_tokens));
+  if (sequence->prompt_tokens >= context_)
+    return too_long(context_, *request.input, std::to_string(sequence->prompt_tokens));
   const int room = context_ - sequence->prompt_tokens;
   sequence->id = submission.id;
   sequence->max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room);
@@ -171,6 +181,7 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->lora = std::move(*lora);
   sequence->priority = request.priority;
   sequence->record = request.prompt_cache;
+  sequence->keep = std::move(request.keep);
   mark(*sequence, request, text);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);

@@ -40,7 +40,7 @@ class PromptReader {
  private:
   Result<void> check(const GenerateRequest& request) const;
   // The prompt's tokens; `text` becomes what they say.
-  Result<std::vector<TokenId>> tokenize(const GenerateRequest& request, std::string& text) const;
+  Result<std::vector<TokenId>> tokenize(const GenerateInput& input, std::string& text) const;
   // What of the prompt is to be kept, and where its documents are. `text`: what its tokens say.
   void mark(Sequence& sequence, const GenerateRequest& request, std::string_view text) const;
   // Null if nothing is to be guessed.

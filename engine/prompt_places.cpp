@@ -99,4 +99,12 @@ std::vector<PinMark> find_breakpoints(const PromptRenderer& renderer, const Gene
   return marks;
 }
 
+std::optional<Breakpoint> end_of_system(const rag::Prompt& prompt, std::chrono::seconds ttl) {
+  const auto turn = std::ranges::find_if_not(prompt.messages, [](const rag::Message& message) {
+    return message.role == rag::Role::system || message.role == rag::Role::developer;
+  });
+  if (turn == prompt.messages.begin()) return std::nullopt;
+  return Breakpoint{Breakpoint::Of::message, static_cast<std::size_t>(turn - prompt.messages.begin()) - 1, ttl, {}};
+}
+
 }  // namespace kvasir::engine

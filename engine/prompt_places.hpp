@@ -6,7 +6,9 @@
 #include "engine/sequence.hpp"
 #include "engine/tokenizer.hpp"
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -28,5 +30,8 @@ std::vector<DocumentMark> find_documents(std::string_view text, std::span<const 
 std::vector<PinMark> find_breakpoints(const PromptRenderer& renderer, const GenerateInput& input,
                                       std::span<const Breakpoint> breakpoints, std::string_view text,
                                       std::span<const std::size_t> ends);
+
+// Behind the system messages in front; nothing if there are none.
+std::optional<Breakpoint> end_of_system(const rag::Prompt& prompt, std::chrono::seconds ttl);
 
 }  // namespace kvasir::engine

@@ -180,9 +180,13 @@ void Scheduler::computed(const StepPart& part) {
 void Scheduler::pin(Sequence& sequence) {
   const auto ahead =
       std::ranges::find_if(sequence.pins, [&](const PinMark& mark) { return mark.tokens > sequence.computed; });
-  for (auto mark = sequence.pins.begin(); mark != ahead; ++mark)
-    tree_.pin(sequence.cache_namespace, std::span(sequence.tokens).first(static_cast<std::size_t>(mark->tokens)),
-              mark->ttl);
+  for (auto mark = sequence.pins.begin(); mark != ahead; ++mark) {
+    const auto prefix = std::span(sequence.tokens).first(static_cast<std::size_t>(mark->tokens));
+    if (mark->label.empty())
+      tree_.pin(sequence.cache_namespace, prefix, mark->ttl);
+    else
+      labels_.pin(sequence.cache_namespace, mark->label, prefix, mark->ttl);
+  }
   sequence.pins.erase(sequence.pins.begin(), ahead);
 }
 

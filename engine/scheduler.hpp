@@ -8,6 +8,7 @@
 
 #include "engine/kv_storage.hpp"
 #include "engine/pace.hpp"
+#include "engine/prefix_labels.hpp"
 #include "engine/prefix_tree.hpp"
 #include "engine/sequence.hpp"
 #include "engine/waiting_queue.hpp"
@@ -32,7 +33,7 @@ struct StepPart {
 class Scheduler {
  public:
   Scheduler(BlockPool& pool, PrefixTree& tree, KvStorage& storage, const SchedulerLimits& limits)
-      : pool_(pool), tree_(tree), storage_(storage), limits_(limits) {}
+      : pool_(pool), tree_(tree), storage_(storage), limits_(limits), labels_(tree) {}
 
   void add(std::unique_ptr<Sequence> sequence) { waiting_.add(std::move(sequence)); }
   // Takes the sequence out, wherever it is; null if unknown.
@@ -75,6 +76,7 @@ class Scheduler {
   PrefixTree& tree_;
   KvStorage& storage_;
   SchedulerLimits limits_;
+  PrefixLabels labels_;
   WaitingQueue waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // by priority, then in order of admission
   std::uint64_t evicted_blocks_ = 0;

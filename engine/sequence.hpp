@@ -25,6 +25,7 @@ namespace kvasir::engine {
 struct PinMark {
   int tokens = 0;  // whole blocks
   std::chrono::seconds ttl{0};
+  std::string label{};  // not empty: what else is pinned under this label goes
 };
 
 struct Sequence {
@@ -41,6 +42,7 @@ struct Sequence {
   int priority = 0;           // higher first
   bool record = true;         // put its KV into the tree, and read it from there
   std::vector<PinMark> pins;  // by tokens
+  RecordedPrompts keep;       // to be pinned at admission
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;

@@ -32,7 +32,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   // What this backend cannot honour in a request.
-  virtual std::optional<ApiError> check(const ChatRequest& request) const = 0;
+  virtual std::optional<ApiError> check(const ChatRequest& request, const std::string& tenant) = 0;
   // Where it computes, for the log: "engine", or the upstream's host and port.
   virtual std::string place() const = 0;
   // Computes and tells `flight`: started, deltas, then finish or fail. Returns at once. `executor` belongs to the I/O
@@ -42,6 +42,9 @@ class Backend {
   virtual bool reads_prompt(const ChatRequest& /*request*/) const { return true; }
   // True if a plain answer may hold what a stream would not, and the other way round.
   virtual bool keeps_shape() const { return false; }
+  // From now on `answer_id` names the prompts of this result for requests of the tenant.
+  virtual void remember(const std::string& /*tenant*/, std::string_view /*answer_id*/, const FlightResult& /*result*/,
+                        std::chrono::seconds /*ttl*/) {}
   // Forgets the KV of these documents. Returns blocks removed.
   virtual std::uint64_t invalidate(const std::vector<std::string>& /*document_keys*/) { return 0; }
   virtual std::optional<engine::EngineStats> engine_stats() const { return std::nullopt; }

@@ -7,6 +7,8 @@ namespace {
 // Each is found by rendering the prompt again.
 constexpr std::size_t kMostBreakpoints = 16;
 
+constexpr std::string_view kSha256 = "sha256:";
+
 }  // namespace
 
 bool RequestReader::prompt_cache(std::string_view name, Json value) {
@@ -43,6 +45,21 @@ bool RequestReader::breakpoint(const std::string& holder, Json object, engine::B
     return fail("Invalid '" + place + "': at most 16 parts of a request may have one.", place);
   }
   request_->breakpoints.push_back(at);
+  return true;
+}
+
+bool RequestReader::cached_prompt_id(std::string_view name, Json value) {
+  if (!text(name, value, request_->cached_prompt_id)) return false;
+  return !request_->cached_prompt_id.empty() || fail_range(name, "the id of an answer");
+}
+
+bool RequestReader::cache_checksum(std::string_view name, Json value) {
+  if (value.is_object() || value.is_array()) return fail_type(name, "a string, a number or a boolean", value);
+  request_->system_label = canonical_json(value);
+  std::string_view label;
+  if (value.get(label) == simdjson::SUCCESS && label.starts_with(kSha256)) {
+    request_->system_sha256 = label.substr(kSha256.size());
+  }
   return true;
 }
 

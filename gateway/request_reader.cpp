@@ -77,10 +77,10 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"predict_options", &R::predict_options},
       {"lora", &R::lora},
       {"cache_control", &R::cache_control},
-      {"priority_tokens", &R::ignored},
+      {"cached_prompt_id", &R::cached_prompt_id},
+      {"cache_checksum", &R::cache_checksum},
       {"context_window_strategy", &R::strategy},
-      {"cached_prompt_id", &R::engine_cannot},
-      {"cache_checksum", &R::engine_cannot},
+      {"priority_tokens", &R::ignored},
       {"modalities", &R::modalities},
   };
   // What OpenAI and other servers know, and what would change an answer.

@@ -55,6 +55,8 @@ class RequestReader : private FieldReader {
   bool user(std::string_view name, Json value);
   bool prompt_cache(std::string_view name, Json value);
   bool cache_control(std::string_view name, Json value);
+  bool cached_prompt_id(std::string_view name, Json value);
+  bool cache_checksum(std::string_view name, Json value);
   bool cache_ttl(std::string_view name, Json value);
   bool cache_tags(std::string_view name, Json value);
   bool cache_scope(std::string_view name, Json value);

@@ -1,10 +1,14 @@
 """What a request may say about the KV of its prompt, of a model in process."""
 
+import hashlib
+import json
 import re
 
 import httpx
 import openai
 import pytest
+
+from gateway_process import engine_model, key_entry
 
 RIVERS = "Name three rivers of Asia, and say where each of them ends."
 EPHEMERAL = {"type": "ephemeral"}
@@ -76,3 +80,88 @@ def test_a_breakpoint_that_does_not_fit_is_named(ask, system):
     assert refused(ask, messages=[{**system, "cache_control": 1}]).param == "messages[0].cache_control"
     documents = [{"text": "a", "cache_control": {"type": "ephemeral", "ttl": 5}}]
     assert refused(ask, extra_body={"documents": documents}).param == "documents[0].cache_control.ttl"
+
+
+def test_the_prompt_of_an_answer_is_kept_by_its_id(ask, pinned_blocks, long_system):
+    messages = [long_system, {"role": "user", "content": RIVERS}]
+    first = ask("", messages=messages)
+    before = pinned_blocks()
+    second = ask("", messages=messages, extra_headers={"cache-control": "no-store"},
+                 extra_body={"cached_prompt_id": first.body.id})
+    assert second.text == first.text
+    assert pinned_blocks() - before >= 3
+    assert second.body.usage.prompt_tokens_details.cached_tokens > 64
+
+
+def test_the_id_of_a_stream_names_its_prompt(gateway, ask, system):
+    events = stream(gateway, {"model": "smollm2", "max_tokens": 4, "messages": [system, {"role": "user", "content": RIVERS}]})
+    chunk = json.loads(events[0])
+    assert ask("And of Europe?", extra_body={"cached_prompt_id": chunk["id"]}).text
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_prompt_that_is_not_known_is_a_404(gateway, system, streamed):
+    reply = gateway.post({"model": "smollm2", "stream": streamed, "messages": [system, {"role": "user", "content": RIVERS}],
+                          "cached_prompt_id": "chatcmpl-0"})
+    assert reply.status_code == 404
+    assert reply.json()["error"]["code"] == "cached_prompt_not_found"
+    assert reply.json()["error"]["param"] == "cached_prompt_id"
+
+
+def test_an_answer_from_the_cache_names_no_prompt(ask):
+    assert ask(RIVERS).cache == "miss"
+    cached = ask(RIVERS)
+    assert cached.cached
+    with pytest.raises(openai.NotFoundError):
+        ask(RIVERS, extra_body={"cached_prompt_id": cached.body.id})
+
+
+def test_a_prompt_belongs_to_its_tenant(start_gateway):
+    keys = [key_entry("a"), key_entry("b")]
+    gateway = start_gateway([engine_model(kv_memory="64MiB")], auth={"keys": keys})
+
+    def ask(key, **extra):
+        return gateway.client(key).chat.completions.create(
+            model="smollm2", messages=[{"role": "user", "content": RIVERS}], max_tokens=4,
+            extra_headers={"cache-control": "no-store"}, extra_body=extra)
+
+    answer = ask("a")
+    assert ask("a", cached_prompt_id=answer.id)
+    with pytest.raises(openai.NotFoundError):
+        ask("b", cached_prompt_id=answer.id)
+
+
+def test_an_upstream_never_hears_of_a_cached_prompt(ask):
+    reply = ask("who are you", model="mock", extra_body={"cached_prompt_id": "chatcmpl-0", "cache_checksum": "mine"})
+    assert reply.text
+
+
+def test_a_system_prompt_stays_pinned_under_its_label(ask, pinned_blocks, long_system):
+    def label(system, question):
+        ask("", messages=[system, {"role": "user", "content": question}], extra_body={"cache_checksum": 42})
+        return pinned_blocks()
+
+    before = pinned_blocks()
+    pinned = label(long_system, RIVERS)
+    assert pinned - before >= 3
+    assert label(long_system, "Name three mountains.") == pinned
+    assert label({"role": "system", "content": "Be brief and exact, be short, and never guess what you do not know."},
+                 RIVERS) < pinned
+
+
+@pytest.mark.parametrize("model", ["smollm2", "mock"])
+def test_a_checksum_is_compared_with_the_system_prompt(ask, system, model):
+    digest = hashlib.sha256(system["content"].encode()).hexdigest()
+    assert ask(RIVERS, model=model, extra_body={"cache_checksum": f"sha256:{digest}"}).text
+    with pytest.raises(openai.ConflictError) as error:
+        ask(RIVERS, model=model, extra_body={"cache_checksum": f"sha256:{'0' * 64}"})
+    assert error.value.code == "cache_checksum_mismatch" and error.value.param == "cache_checksum"
+
+
+@pytest.mark.parametrize("fields, param", [
+    ({"cached_prompt_id": 7}, "cached_prompt_id"),
+    ({"cache_checksum": {"a": 1}}, "cache_checksum"),
+    ({"cache_checksum": [1]}, "cache_checksum"),
+])
+def test_a_field_that_does_not_fit_is_named(ask, fields, param):
+    assert refused(ask, extra_body=fields).param == param

@@ -142,6 +142,27 @@ TEST(ChatRequest, names_the_breakpoint_that_does_not_fit) {
   EXPECT_EQ(refused(with("\"documents\":[" + documents + "]")).param, "documents[16].cache_control");
 }
 
+TEST(ChatRequest, reads_what_is_said_about_the_prompt) {
+  const ChatRequest request = accepted(with(R"("cached_prompt_id":"chatcmpl-1","cache_checksum":"v1")"));
+  EXPECT_EQ(request.cached_prompt_id, "chatcmpl-1");
+  EXPECT_EQ(request.system_label, "\"v1\"");
+  EXPECT_EQ(request.system_sha256, std::nullopt);
+  EXPECT_EQ(accepted(with(R"("cache_checksum":"sha256:ab")")).system_sha256, "ab");
+  EXPECT_EQ(accepted(with(R"("cache_checksum":true)")).system_label, "true");
+  EXPECT_EQ(accepted(with(R"("cache_checksum":null)")).system_label, "");
+}
+
+TEST(ChatRequest, names_what_of_the_prompt_s_fields_does_not_fit) {
+  struct {
+    const char* fields;
+    const char* param;
+  } const bad_fields[] = {{R"("cached_prompt_id":7)", "cached_prompt_id"},
+                          {R"("cached_prompt_id":"")", "cached_prompt_id"},
+                          {R"("cache_checksum":["a"])", "cache_checksum"},
+                          {R"("cache_checksum":{"a":1})", "cache_checksum"}};
+  for (const auto& bad : bad_fields) EXPECT_EQ(refused(with(bad.fields)).param, bad.param) << bad.fields;
+}
+
 TEST(ChatRequest, takes_what_has_no_effect_here_in_the_types_of_openai) {
   EXPECT_FALSE(accepted(with(R"("store":true,"metadata":{"a":"b"},"user":"u","safety_identifier":"s",
       "service_tier":"auto","verbosity":"low","modalities":["text"],"prompt_cache_key":"k")"))
