@@ -115,6 +115,19 @@ struct RecordedPrompt {
 };
 using RecordedPrompts = std::vector<std::shared_ptr<const RecordedPrompt>>;
 
+// What becomes of a prompt that is too long for the context.
+enum class ContextStrategy {
+  error,     // it is refused
+  truncate,  // its least important parts go
+  sliding,   // attention sinks and a sliding window
+};
+
+// What truncation leaves in place, in tokens of the history: the texts of the turns before the last user message.
+struct PriorityTokens {
+  int recent = 0;                           // so many at its end
+  std::vector<std::pair<int, int>> ranges;  // [first, last + 1), counted from its beginning
+};
+
 struct GenerateRequest {
   std::shared_ptr<const GenerateInput> input;  // never null; shared by the choices of a request
   int max_tokens = 0;                          // 0: as far as the context goes
@@ -130,12 +143,22 @@ struct GenerateRequest {
   std::string system_label;  // pins the prompt up to the end of the system prompt, until a request has another system
                              // prompt under this label; empty: no
   RecordedPrompts keep;      // to be pinned before this one is computed. Error: prompt_not_found
+  ContextStrategy context_strategy = ContextStrategy::error;
+  PriorityTokens priority_tokens;
 };
 
 struct TokenLogprob {
   std::string bytes;  // raw bytes of the token
   float logprob = 0;
   std::vector<std::pair<std::string, float>> top;  // best first
+};
+
+// What did not fit into the context and was left out.
+struct Truncation {
+  int messages = 0;
+  int documents = 0;
+
+  bool any() const { return messages + documents > 0; }
 };
 
 enum class FinishReason { stop, length, tool_calls };
@@ -151,8 +174,9 @@ struct GenerateSummary {
   std::chrono::microseconds queued{};
   std::chrono::microseconds prefill{};
   std::chrono::microseconds decode{};
-  std::chrono::microseconds masking{};           // of decode: finding the tokens that the format allows
-  std::chrono::microseconds worst_masking{};     // of one token
+  std::chrono::microseconds masking{};        // of decode: finding the tokens that the format allows
+  std::chrono::microseconds worst_masking{};  // of one token
+  Truncation truncated;
   std::shared_ptr<const RecordedPrompt> prompt;  // null: its KV was not recorded
 };
 

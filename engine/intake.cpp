@@ -1,6 +1,7 @@
 #include "engine/intake.hpp"
 
 #include "engine/prompt_places.hpp"
+#include "engine/prompt_truncation.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -26,6 +27,12 @@ Error too_long(int context, const GenerateInput& input, const std::string& token
           "This model's maximum context length is " + std::to_string(context) + " tokens, but " + what + tokens +
               " tokens long. Please shorten " + (input.raw ? "it." : "them."),
           input.raw ? "prompt" : "messages", 0};
+}
+
+// What a truncated prompt leaves for the answer.
+int reserved(const GenerateRequest& request, int context) {
+  constexpr int kUsualAnswer = 1024;
+  return request.max_tokens > 0 ? std::min(request.max_tokens, context / 2) : std::min(kUsualAnswer, context / 4);
 }
 
 // Of the text that it holds.
@@ -85,6 +92,8 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
       return bad_request("logit_bias",
                          "logit_bias names token " + std::to_string(token) + ", which the model does not have.");
   }
+  if (request.context_strategy == ContextStrategy::sliding)
+    return bad_request("context_window_strategy", "context_window_strategy 'sliding' is not known in this version.");
   for (const std::string& stop : request.stop)
     if (stop.empty()) return bad_request("stop", "stop strings must not be empty.");
   return {};
@@ -138,6 +147,42 @@ Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateInput& input, 
   return bad_request(input.raw ? "prompt" : "messages", "the prompt is empty.");
 }
 
+int PromptReader::count_tokens(std::string_view text, int most) const {
+  if (text.size() / longest_token_ >= static_cast<std::size_t>(most)) return most;
+  const std::vector<TokenId> tokens = tokenizer_.encode(text, false);
+  const bool begins = !tokens.empty() && tokens.front() == tokenizer_.bos();
+  return std::min(most, static_cast<int>(tokens.size()) - (begins ? 1 : 0));
+}
+
+Result<std::vector<TokenId>> PromptReader::truncate(GenerateRequest& request, int room, std::string& text,
+                                                    Truncation& dropped) const {
+  const std::shared_ptr<const GenerateInput> given = request.input;
+  const PromptTruncation truncation(given->prompt, request.priority_tokens, context_,
+                                    [this](std::string_view of, int most) { return count_tokens(of, most); });
+  auto left = std::make_shared<GenerateInput>();
+  left->format = given->format;
+  left->tools = given->tools;
+  left->prediction = given->prediction;
+  const auto read = [&](std::size_t parts) {
+    left->prompt = truncation.without(parts);
+    return tokenize(*left, text);
+  };
+  std::size_t fewest = 0;
+  std::size_t most = truncation.parts();
+  while (fewest < most) {
+    const std::size_t middle = (fewest + most) / 2;
+    const auto tokens = read(middle);
+    if (tokens && tokens->size() <= static_cast<std::size_t>(room))
+      most = middle;
+    else
+      fewest = middle + 1;
+  }
+  dropped = truncation.dropped(most);
+  request.breakpoints = truncation.move(request.breakpoints, most);
+  request.input = left;
+  return read(most);
+}
+
 std::unique_ptr<Speculation> PromptReader::speculate(const GenerateRequest& request, std::span<const TokenId> prompt,
                                                      const Sampler& sampler) const {
   const int most = request.predict_tokens.value_or(speculation_.max_tokens);
@@ -165,7 +210,14 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   auto lora = lora_.resolve(request.lora);
   if (!lora) return lora.error();
   std::string text;
+  Truncation truncated;
   auto tokens = tokenize(*request.input, text);
+  if (request.context_strategy == ContextStrategy::truncate && !request.input->raw) {
+    const int room = context_ - reserved(request, context_);
+    const bool too_long =
+        tokens ? static_cast<int>(tokens->size()) > room : tokens.error().code == ErrorCode::context_length;
+    if (too_long) tokens = truncate(request, room, text, truncated);
+  }
   if (!tokens) return tokens.error();
 
   auto sequence = std::make_unique<Sequence>();
@@ -182,6 +234,8 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) cons
   sequence->priority = request.priority;
   sequence->record = request.prompt_cache;
   sequence->keep = std::move(request.keep);
+  sequence->context_strategy = request.context_strategy;
+  sequence->truncated = truncated;
   mark(*sequence, request, text);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);

@@ -41,6 +41,11 @@ class PromptReader {
   Result<void> check(const GenerateRequest& request) const;
   // The prompt's tokens; `text` becomes what they say.
   Result<std::vector<TokenId>> tokenize(const GenerateInput& input, std::string& text) const;
+  // The same without as few parts of the prompt as leave at most `room` tokens, or all that may go. `request` becomes
+  // what is left.
+  Result<std::vector<TokenId>> truncate(GenerateRequest& request, int room, std::string& text,
+                                        Truncation& dropped) const;
+  int count_tokens(std::string_view text, int most) const;
   // What of the prompt is to be kept, and where its documents are. `text`: what its tokens say.
   void mark(Sequence& sequence, const GenerateRequest& request, std::string_view text) const;
   // Null if nothing is to be guessed.

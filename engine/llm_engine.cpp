@@ -361,6 +361,7 @@ void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
     summary.accepted_tokens = sequence.speculation->total().accepted;
     summary.rejected_tokens = sequence.speculation->total().rejected;
   }
+  summary.truncated = sequence.truncated;
   if (sequence.record) {
     const auto prompt = sequence.prompt();
     summary.prompt =

@@ -43,6 +43,8 @@ struct Sequence {
   bool record = true;         // put its KV into the tree, and read it from there
   std::vector<PinMark> pins;  // by tokens
   RecordedPrompts keep;       // to be pinned at admission
+  ContextStrategy context_strategy = ContextStrategy::error;
+  Truncation truncated;
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;

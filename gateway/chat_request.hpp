@@ -51,6 +51,8 @@ struct ChatRequest {
   std::string cached_prompt_id;                 // an earlier answer, whose prompt is to be kept; or empty
   std::string system_label;                     // cache_checksum as JSON text, or empty
   std::optional<std::string> system_sha256;     // that the system prompt must have, in hexadecimal
+  engine::ContextStrategy context_strategy = engine::ContextStrategy::error;
+  engine::PriorityTokens priority_tokens;
   std::optional<std::chrono::seconds> cache_ttl;
   std::vector<std::string> cache_tags;
   bool user_scope = false;  // cache_scope: "user"

@@ -115,7 +115,8 @@ class Choices {
     FlightResult result;
     result.answer = std::move(answer_);
     result.engine = total_;
-    result.complete = !called_;
+    // A cached answer could not tell what was left out.
+    result.complete = !called_ && !total_.truncated.any();
     result.prompts = std::move(prompts_);
     if (called_) result.tool_calls = std::move(calls_);
     flight_->finish(std::move(result));
@@ -134,6 +135,7 @@ class Choices {
       total_.prompt_tokens += summary.prompt_tokens;
       total_.reused_tokens += summary.reused_tokens;
       total_.computed_tokens += summary.computed_tokens;
+      total_.truncated = summary.truncated;
       if (summary.prompt) prompts_.push_back(summary.prompt);
     }
     total_.completion_tokens += summary.completion_tokens;
@@ -255,6 +257,8 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   generate.pin = request.pin;
   generate.breakpoints = request.breakpoints;
   generate.system_label = request.system_label;
+  generate.context_strategy = request.context_strategy;
+  generate.priority_tokens = request.priority_tokens;
   if (!request.cached_prompt_id.empty()) {
     generate.keep = prompts_.find(call.tenant, request.cached_prompt_id);
     if (generate.keep.empty()) return flight->fail(ApiError::prompt_not_found());

@@ -8,6 +8,10 @@ namespace {
 constexpr std::size_t kMostBreakpoints = 16;
 
 constexpr std::string_view kSha256 = "sha256:";
+constexpr std::string_view kTokensOrRanges = "an integer, or an array of pairs [start, end]";
+// Ranges are found by counting the tokens before them.
+constexpr std::int64_t kLastRangedToken = 1 << 20;
+constexpr std::size_t kMostRanges = 64;
 
 }  // namespace
 
@@ -59,6 +63,42 @@ bool RequestReader::cache_checksum(std::string_view name, Json value) {
   std::string_view label;
   if (value.get(label) == simdjson::SUCCESS && label.starts_with(kSha256)) {
     request_->system_sha256 = label.substr(kSha256.size());
+  }
+  return true;
+}
+
+bool RequestReader::context_strategy(std::string_view name, Json value) {
+  std::string word;
+  if (!text(name, value, word)) return false;
+  using engine::ContextStrategy;
+  if (word == "error") return true;
+  if (word != "auto" && word != "sliding") return fail_range(name, "'auto', 'error' or 'sliding'");
+  request_->context_strategy = word == "auto" ? ContextStrategy::truncate : ContextStrategy::sliding;
+  add_extra(name, value);
+  return true;
+}
+
+bool RequestReader::priority_tokens(std::string_view name, Json value) {
+  add_extra(name, value);
+  std::int64_t recent = 0;
+  simdjson::dom::array ranges;
+  if (value.get(ranges) != simdjson::SUCCESS) {
+    if (!value.is_int64()) return fail_type(name, kTokensOrRanges, value);
+    if (!integer(name, value, 0, 1 << 30, recent)) return false;
+    request_->priority_tokens.recent = static_cast<int>(recent);
+    return true;
+  }
+  if (ranges.size() > kMostRanges) return fail("Invalid 'priority_tokens': at most 64 ranges.", name);
+  for (const Json item : ranges) {
+    const std::string place = element_name(name, request_->priority_tokens.ranges.size());
+    simdjson::dom::array pair;
+    if (item.get(pair) != simdjson::SUCCESS) return fail_type(place, "a pair [start, end]", item);
+    std::int64_t start = 0;
+    std::int64_t end = 0;
+    if (pair.size() != 2) return fail_range(place, "a pair [start, end]");
+    if (!integer(element_name(place, 0), pair.at(0).value(), 0, kLastRangedToken, start)) return false;
+    if (!integer(element_name(place, 1), pair.at(1).value(), start, kLastRangedToken, end)) return false;
+    request_->priority_tokens.ranges.emplace_back(static_cast<int>(start), static_cast<int>(end));
   }
   return true;
 }

@@ -79,8 +79,8 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"cache_control", &R::cache_control},
       {"cached_prompt_id", &R::cached_prompt_id},
       {"cache_checksum", &R::cache_checksum},
-      {"context_window_strategy", &R::strategy},
-      {"priority_tokens", &R::ignored},
+      {"context_window_strategy", &R::context_strategy},
+      {"priority_tokens", &R::priority_tokens},
       {"modalities", &R::modalities},
   };
   // What OpenAI and other servers know, and what would change an answer.
@@ -273,16 +273,6 @@ bool RequestReader::engine_cannot(std::string_view name, Json value) {
   return true;
 }
 
-bool RequestReader::strategy(std::string_view name, Json value) {
-  std::string word;
-  if (!text(name, value, word)) return false;
-  if (word != "auto" && word != "error" && word != "sliding") {
-    return fail_range(name, "'auto', 'error' or 'sliding'");
-  }
-  if (word != "error") refuse_for_engine(name, "a prompt that is too long is refused in this version; send 'error'");
-  return true;
-}
-
 bool RequestReader::any_object(std::string_view name, Json value) {
   return value.is_object() || fail_type(name, "an object", value);
 }
@@ -293,10 +283,6 @@ bool RequestReader::any_bool(std::string_view name, Json value) {
 
 bool RequestReader::any_text(std::string_view name, Json value) {
   return value.is_string() || fail_type(name, "a string", value);
-}
-
-bool RequestReader::ignored(std::string_view, Json) {
-  return true;
 }
 
 bool RequestReader::unknown(std::string_view name, Json value) {

@@ -57,6 +57,8 @@ class RequestReader : private FieldReader {
   bool cache_control(std::string_view name, Json value);
   bool cached_prompt_id(std::string_view name, Json value);
   bool cache_checksum(std::string_view name, Json value);
+  bool context_strategy(std::string_view name, Json value);
+  bool priority_tokens(std::string_view name, Json value);
   bool cache_ttl(std::string_view name, Json value);
   bool cache_tags(std::string_view name, Json value);
   bool cache_scope(std::string_view name, Json value);
@@ -72,11 +74,9 @@ class RequestReader : private FieldReader {
   bool reasoning_effort(std::string_view name, Json value);
   bool modalities(std::string_view name, Json value);
   bool engine_cannot(std::string_view name, Json value);
-  bool strategy(std::string_view name, Json value);
   bool any_object(std::string_view name, Json value);
   bool any_bool(std::string_view name, Json value);
   bool any_text(std::string_view name, Json value);
-  bool ignored(std::string_view name, Json value);
   bool unknown(std::string_view name, Json value);
 
   // Of legacy completions.

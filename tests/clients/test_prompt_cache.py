@@ -162,6 +162,89 @@ def test_a_checksum_is_compared_with_the_system_prompt(ask, system, model):
     ({"cached_prompt_id": 7}, "cached_prompt_id"),
     ({"cache_checksum": {"a": 1}}, "cache_checksum"),
     ({"cache_checksum": [1]}, "cache_checksum"),
+    ({"context_window_strategy": "middle"}, "context_window_strategy"),
+    ({"context_window_strategy": True}, "context_window_strategy"),
+    ({"priority_tokens": "all"}, "priority_tokens"),
+    ({"priority_tokens": [[1]]}, "priority_tokens[0]"),
+    ({"priority_tokens": [[0, "end"]]}, "priority_tokens[0][1]"),
 ])
 def test_a_field_that_does_not_fit_is_named(ask, fields, param):
     assert refused(ask, extra_body=fields).param == param
+
+
+@pytest.fixture(scope="module")
+def small(start_gateway):
+    """A model with little room: 256 tokens."""
+    return start_gateway([engine_model(max_context=256)])
+
+
+def conversation(system, turns):
+    messages = [system]
+    for number in range(turns):
+        messages += [{"role": "user", "content": f"Let us talk about river number {number}, shall we?"},
+                     {"role": "assistant", "content": f"River number {number} is long, and it ends in a sea."}]
+    return [*messages, {"role": "user", "content": "Which river was the last one?"}]
+
+
+def test_a_prompt_that_is_too_long_loses_its_oldest_turns(ask, small, system):
+    messages = conversation(system, 20)
+    error = refused(ask, client=small.client(), messages=messages, max_tokens=16)
+    assert error.code == "context_length_exceeded"
+    reply = ask("", client=small.client(), messages=messages, max_tokens=16, extra_body={"context_window_strategy": "auto"})
+    truncated = reply.body.model_extra["kvasir"]["truncated"]
+    assert truncated["documents"] == 0 and 0 < truncated["messages"] < 40
+    assert reply.body.usage.prompt_tokens <= 240
+    # The same as if the caller had left them out.
+    shorter = [messages[0], *messages[1 + truncated["messages"]:]]
+    assert ask("", client=small.client(), messages=shorter, max_tokens=16).text == reply.text
+
+
+def test_a_stream_tells_what_was_left_out(small, system):
+    events = stream(small, {"model": "smollm2", "messages": conversation(system, 20), "max_tokens": 8,
+                            "context_window_strategy": "auto"})
+    told = [chunk["kvasir"]["truncated"] for chunk in map(json.loads, events[:-1]) if "kvasir" in chunk]
+    assert told and told[0]["messages"] > 0
+
+
+def test_a_response_is_truncated_when_it_may_be(small, system):
+    def ask(truncation):
+        return small.client().responses.create(model="smollm2", input=conversation(system, 20), max_output_tokens=16,
+                                               truncation=truncation)
+
+    assert ask("auto").model_extra["kvasir"]["truncated"]["messages"] > 0
+    with pytest.raises(openai.BadRequestError) as error:
+        ask("disabled")
+    assert error.value.code == "context_length_exceeded"
+
+
+def test_a_truncated_answer_is_not_cached(ask, small, system):
+    auto = {"client": small.client(), "messages": conversation(system, 20), "extra_body": {"context_window_strategy": "auto"}}
+    assert [ask("", **auto).cache for _ in range(2)] == ["miss", "miss"]
+
+
+def test_the_last_documents_go_first(ask, small, system):
+    documents = [{"text": f"Document {i} says that river number {i} is long and that it ends in a sea."} for i in range(20)]
+    reply = ask("How long is river 0?", client=small.client(), max_tokens=8,
+                extra_body={"documents": documents, "context_window_strategy": "auto"})
+    truncated = reply.body.model_extra["kvasir"]["truncated"]
+    assert truncated["messages"] == 0 and 0 < truncated["documents"] < 20
+
+
+def test_what_has_priority_stays(ask, small, system):
+    def dropped(**fields):
+        reply = ask("", client=small.client(), messages=conversation(system, 10), max_tokens=8,
+                    extra_headers={"cache-control": "no-store"}, extra_body={"context_window_strategy": "auto", **fields})
+        return reply.body.model_extra["kvasir"]["truncated"]["messages"]
+
+    assert dropped(priority_tokens=20) == dropped() == dropped(priority_tokens=[[0, 3]])
+    error = refused(ask, client=small.client(), messages=conversation(system, 10), max_tokens=8,
+                    extra_body={"context_window_strategy": "auto", "priority_tokens": 100_000})
+    assert error.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_cannot_fit_is_refused(small, system, streamed):
+    reply = small.post({"model": "smollm2", "stream": streamed, "context_window_strategy": "auto",
+                        "messages": [system, {"role": "user", "content": "river " * 300}]})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["code"] == "context_length_exceeded"

@@ -1,4 +1,4 @@
-// What requests say about the KV of their prompts; on a tiny model.
+// What requests say about the KV of their prompts, and about prompts that are too long; on a tiny model.
 #include "tests/engine/collector.hpp"
 #include "tests/engine/tiny_model.hpp"
 
@@ -117,6 +117,93 @@ TEST_F(PromptCache, KeepsTheSystemPromptOfALabelUntilItHasAnother) {
   GenerateRequest bare = chat({{Role::user, "q", ""}});
   bare.system_label = "\"nothing\"";
   EXPECT_FALSE(run(*engine_, bare).error);
+}
+
+// The context is what the KV memory holds: 1,600 tokens.
+class LongPrompt : public PromptCache {
+ protected:
+  static GenerateRequest too_long() {
+    std::vector<rag::Message> messages{{Role::system, "Rules.", ""}};
+    for (unsigned i = 0; i < 20; ++i) {
+      messages.push_back({Role::user, words(10, i), ""});
+      messages.push_back({Role::assistant, words(10, 50 + i), ""});
+    }
+    messages.push_back({Role::user, "asked", ""});
+    return chat(std::move(messages));
+  }
+};
+
+TEST_F(LongPrompt, IsRefusedUnlessItMayBeTruncated) {
+  GenerateRequest request = too_long();
+  ASSERT_TRUE(run(*engine_, request).error);
+  request.context_strategy = ContextStrategy::truncate;
+  const Answer answer = run(*engine_, request);
+  ASSERT_FALSE(answer.error) << answer.error->message;
+  EXPECT_GT(answer.summary.truncated.messages, 0);
+  EXPECT_EQ(answer.summary.truncated.messages % 2, 0);
+  EXPECT_EQ(answer.summary.truncated.documents, 0);
+  // One more turn would not have fitted.
+  EXPECT_LE(answer.summary.prompt_tokens + 4, engine_->context_length());
+  EXPECT_GT(answer.summary.prompt_tokens + 220, engine_->context_length());
+}
+
+TEST_F(LongPrompt, LeavesRoomForTheAnswer) {
+  GenerateRequest request = too_long();
+  request.context_strategy = ContextStrategy::truncate;
+  request.max_tokens = 300;
+  const Answer answer = run(*engine_, request);
+  EXPECT_EQ(answer.summary.completion_tokens, 300);
+}
+
+TEST_F(LongPrompt, IsAnsweredAsTheShorterOneWouldBe) {
+  GenerateRequest request = too_long();
+  request.context_strategy = ContextStrategy::truncate;
+  const Answer answer = run(*engine_, request);
+  std::vector<rag::Message> messages = request.input->prompt.messages;
+  messages.erase(messages.begin() + 1, messages.begin() + 1 + answer.summary.truncated.messages);
+  EXPECT_EQ(answer.logprobs, run(*engine_, chat(std::move(messages))).logprobs);
+}
+
+TEST_F(LongPrompt, LosesDocumentsOnceItHasNoTurnsToLose) {
+  std::vector<rag::Document> documents;
+  for (unsigned i = 0; i < 20; ++i) documents.push_back({std::to_string(i), words(20, i), "", "", ""});
+  GenerateRequest request = chat({{Role::user, "asked", ""}}, documents);
+  request.context_strategy = ContextStrategy::truncate;
+  const Answer answer = run(*engine_, request);
+  ASSERT_FALSE(answer.error) << answer.error->message;
+  EXPECT_GT(answer.summary.truncated.documents, 0);
+  EXPECT_LT(answer.summary.truncated.documents, 20);
+}
+
+TEST_F(LongPrompt, IsRefusedWhenNothingThatMayGoIsLeft) {
+  GenerateRequest request =
+      chat({{Role::user, words(10, 1), ""}, {Role::assistant, "yes", ""}, {Role::user, words(400, 1), ""}});
+  request.context_strategy = ContextStrategy::truncate;
+  const Answer huge = run(*engine_, request);
+  ASSERT_TRUE(huge.error);
+  EXPECT_EQ(huge.error->code, ErrorCode::context_length);
+  request = too_long();
+  request.context_strategy = ContextStrategy::truncate;
+  request.priority_tokens.recent = 100'000;
+  const Answer kept = run(*engine_, request);
+  ASSERT_TRUE(kept.error);
+  EXPECT_EQ(kept.error->code, ErrorCode::context_length);
+}
+
+TEST_F(LongPrompt, IsLeftAloneWhenItFits) {
+  GenerateRequest request = ask("Rules.", "asked");
+  request.context_strategy = ContextStrategy::truncate;
+  EXPECT_FALSE(run(*engine_, request).summary.truncated.any());
+}
+
+TEST_F(LongPrompt, KeepsItsBreakpointsWhereTheyAre) {
+  GenerateRequest request = too_long();
+  request.context_strategy = ContextStrategy::truncate;
+  request.breakpoints = {{Breakpoint::Of::message, 40, minutes(5), {}}, {Breakpoint::Of::message, 1, minutes(5), {}}};
+  const Answer answer = run(*engine_, request);
+  ASSERT_FALSE(answer.error);
+  // Message 40 is the last before the question: nearly all of the prompt, but pins hold half of the KV at most.
+  EXPECT_EQ(pinned(), 0U);
 }
 
 }  // namespace

@@ -143,10 +143,13 @@ TEST(ChatRequest, names_the_breakpoint_that_does_not_fit) {
 }
 
 TEST(ChatRequest, reads_what_is_said_about_the_prompt) {
-  const ChatRequest request = accepted(with(R"("cached_prompt_id":"chatcmpl-1","cache_checksum":"v1")"));
+  const ChatRequest request = accepted(with(
+      R"("cached_prompt_id":"chatcmpl-1","cache_checksum":"v1","context_window_strategy":"error","priority_tokens":9)"));
   EXPECT_EQ(request.cached_prompt_id, "chatcmpl-1");
   EXPECT_EQ(request.system_label, "\"v1\"");
   EXPECT_EQ(request.system_sha256, std::nullopt);
+  EXPECT_EQ(request.context_strategy, engine::ContextStrategy::error);
+  EXPECT_EQ(request.priority_tokens.recent, 9);
   EXPECT_EQ(accepted(with(R"("cache_checksum":"sha256:ab")")).system_sha256, "ab");
   EXPECT_EQ(accepted(with(R"("cache_checksum":true)")).system_label, "true");
   EXPECT_EQ(accepted(with(R"("cache_checksum":null)")).system_label, "");
@@ -159,7 +162,16 @@ TEST(ChatRequest, names_what_of_the_prompt_s_fields_does_not_fit) {
   } const bad_fields[] = {{R"("cached_prompt_id":7)", "cached_prompt_id"},
                           {R"("cached_prompt_id":"")", "cached_prompt_id"},
                           {R"("cache_checksum":["a"])", "cache_checksum"},
-                          {R"("cache_checksum":{"a":1})", "cache_checksum"}};
+                          {R"("cache_checksum":{"a":1})", "cache_checksum"},
+                          {R"("context_window_strategy":"middle")", "context_window_strategy"},
+                          {R"("context_window_strategy":1)", "context_window_strategy"},
+                          {R"("priority_tokens":"all")", "priority_tokens"},
+                          {R"("priority_tokens":1.5)", "priority_tokens"},
+                          {R"("priority_tokens":-1)", "priority_tokens"},
+                          {R"("priority_tokens":[3])", "priority_tokens[0]"},
+                          {R"("priority_tokens":[[1,2],[3]])", "priority_tokens[1]"},
+                          {R"("priority_tokens":[[2,1]])", "priority_tokens[0][1]"},
+                          {R"("priority_tokens":[["a",1]])", "priority_tokens[0][0]"}};
   for (const auto& bad : bad_fields) EXPECT_EQ(refused(with(bad.fields)).param, bad.param) << bad.fields;
 }
 

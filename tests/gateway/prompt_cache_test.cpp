@@ -118,10 +118,28 @@ TEST_F(PromptCachePath, compares_the_system_prompt_with_its_checksum) {
   EXPECT_EQ(gateway_.engine->calls(), 1U);
 }
 
-TEST_F(PromptCachePath, hands_the_label_to_the_engine) {
-  ask(asking(R"("cache_checksum":7)"));
+TEST_F(PromptCachePath, hands_label_strategy_and_priority_to_the_engine) {
+  ask(asking(R"("cache_checksum":7,"context_window_strategy":"auto","priority_tokens":[[0,5]])"));
   const engine::GenerateRequest request = gateway_.engine->call(0).request;
   EXPECT_EQ(request.system_label, "7");
+  EXPECT_EQ(request.context_strategy, engine::ContextStrategy::truncate);
+  EXPECT_EQ(request.priority_tokens.ranges.at(0), std::pair(0, 5));
+}
+
+TEST_F(PromptCachePath, keeps_answers_of_a_strategy_apart_and_none_to_a_truncated_prompt) {
+  ask(asking(R"("n":1)"));
+  EXPECT_EQ(ask(asking(R"("context_window_strategy":"auto")")).headers.at("x-kvasir-cache"), "miss");
+  EXPECT_EQ(ask(asking(R"("context_window_strategy":"auto")")).headers.at("x-kvasir-cache"), "exact");
+  gateway_.engine->reply_with([](engine::GenerateListener& listener) {
+    engine::GenerateSummary summary;
+    summary.truncated = {2, 1};
+    listener.finished(summary);
+  });
+  for (int i = 0; i < 2; ++i) {
+    const TestResponse response = ask(asking(R"("context_window_strategy":"auto")", "Until when?"));
+    EXPECT_EQ(response.headers.at("x-kvasir-cache"), "miss");
+    EXPECT_EQ(json::parse(response.body)["kvasir"]["truncated"], (json{{"messages", 2}, {"documents", 1}}));
+  }
 }
 
 }  // namespace
