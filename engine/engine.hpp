@@ -11,6 +11,7 @@
 #include "rag/prompt.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -100,6 +101,35 @@ struct LoraRequest {
   float scale = 1;
 };
 
+// A place in the prompt up to which its KV is to be kept.
+struct Breakpoint {
+  enum class Of { message, document };
+  Of of = Of::message;
+  std::size_t index = 0;  // of the message or the document
+  std::chrono::seconds ttl{0};
+  std::optional<std::size_t> text_end;  // bytes of the message's text up to there; nothing: all that is rendered of it
+};
+
+// A prompt whose KV was recorded: what its answer's id stands for.
+struct RecordedPrompt {
+  std::string cache_namespace;  // of the tenant and the adapters
+  std::vector<std::int32_t> tokens;
+};
+using RecordedPrompts = std::vector<std::shared_ptr<const RecordedPrompt>>;
+
+// What becomes of a prompt that is too long for the context.
+enum class ContextStrategy {
+  error,     // it is refused
+  truncate,  // its least important parts go
+  sliding,   // attention sinks and a sliding window
+};
+
+// What truncation leaves in place, in tokens of the history: the texts of the turns before the last user message.
+struct PriorityTokens {
+  int recent = 0;                           // so many at its end
+  std::vector<std::pair<int, int>> ranges;  // [first, last + 1), counted from its beginning
+};
+
 struct GenerateRequest {
   std::shared_ptr<const GenerateInput> input;  // never null; shared by the choices of a request
   int max_tokens = 0;                          // 0: as far as the context goes
@@ -110,14 +140,27 @@ struct GenerateRequest {
   bool prompt_cache = true;           // read and record prefixes
   std::vector<LoraRequest> lora;      // applied in this order; KV is shared among requests with the same
   std::optional<int> predict_tokens;  // instead of SpeculationSettings::max_tokens
-  bool sliding = false;         // beyond the context, forget the oldest tokens but for the first (attention sinks)
   std::chrono::seconds pin{0};  // keep the prompt's KV so long after its last use, if there is room; 0: as any other
+  std::vector<Breakpoint> breakpoints;  // the same for beginnings of the prompt
+  std::string system_label;  // pins the prompt up to the end of the system prompt, until a request has another system
+                             // prompt under this label; empty: no
+  RecordedPrompts keep;      // to be pinned before this one is computed. Error: prompt_not_found
+  ContextStrategy context_strategy = ContextStrategy::error;
+  PriorityTokens priority_tokens;
 };
 
 struct TokenLogprob {
   std::string bytes;  // raw bytes of the token
   float logprob = 0;
   std::vector<std::pair<std::string, float>> top;  // best first
+};
+
+// What did not fit into the context and was left out.
+struct Truncation {
+  int messages = 0;
+  int documents = 0;
+
+  bool any() const { return messages + documents > 0; }
 };
 
 enum class FinishReason { stop, length, tool_calls };
@@ -135,6 +178,8 @@ struct GenerateSummary {
   std::chrono::microseconds decode{};
   std::chrono::microseconds masking{};        // of decode: finding the tokens that the format allows
   std::chrono::microseconds worst_masking{};  // of one token
+  Truncation truncated;
+  std::shared_ptr<const RecordedPrompt> prompt;  // null: its KV was not recorded
 };
 
 // Calls come in this order: started, delta*, then exactly one of finished and failed. `failed` may come first.

@@ -13,6 +13,7 @@ enum class ErrorCode {
   unsupported_model,  // architecture, tensor type or tokenizer that this build does not know
   bad_request,        // the request cannot be rendered or sampled as asked; `param` names the field
   context_length,     // prompt (plus what must be generated) longer than the context
+  prompt_not_found,   // the KV of a prompt that the request names is not there any more
   overloaded,         // no blocks or no place in the queue; try again after `retry_after_seconds`
   shutting_down,
   internal,

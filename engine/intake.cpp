@@ -1,5 +1,8 @@
 #include "engine/intake.hpp"
 
+#include "engine/prompt_places.hpp"
+#include "engine/prompt_truncation.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -9,6 +12,8 @@
 namespace kvasir::engine {
 namespace {
 
+// How long a labelled system prompt is kept after its last use, if no other one takes its label.
+constexpr std::chrono::seconds kLabelLife = std::chrono::hours(24);
 // What may wait to be tokenised; one request may always wait.
 constexpr std::size_t kMaxQueuedBytes = std::size_t{64} << 20;
 // What a sliding window is at least, and how many times its length a prompt may have at most.
@@ -22,12 +27,18 @@ Error bad_request(std::string param, std::string message) {
   return {ErrorCode::bad_request, std::move(message), std::move(param), 0};
 }
 
-Error too_long(int context, const GenerateRequest& request, const std::string& tokens) {
-  const std::string what = request.input->raw ? "the prompt is " : "the messages are ";
+Error too_long(int context, const GenerateInput& input, const std::string& tokens) {
+  const std::string what = input.raw ? "the prompt is " : "the messages are ";
   return {ErrorCode::context_length,
           "This model's maximum context length is " + std::to_string(context) + " tokens, but " + what + tokens +
-              " tokens long. Please shorten " + (request.input->raw ? "it." : "them."),
-          request.input->raw ? "prompt" : "messages", 0};
+              " tokens long. Please shorten " + (input.raw ? "it." : "them."),
+          input.raw ? "prompt" : "messages", 0};
+}
+
+// What a truncated prompt leaves for the answer.
+int reserved(const GenerateRequest& request, int context) {
+  constexpr int kUsualAnswer = 1024;
+  return request.max_tokens > 0 ? std::min(request.max_tokens, context / 2) : std::min(kUsualAnswer, context / 4);
 }
 
 // Of the text that it holds.
@@ -56,6 +67,7 @@ PromptReader::PromptReader(const Tokenizer& tokenizer, const ChatTemplate& chat,
                            DraftModel* draft, const kernels::Kernels& kernels)
     : tokenizer_(tokenizer),
       chat_(chat),
+      renderer_(chat),
       constraints_(constraints),
       lora_(lora),
       context_(context),
@@ -87,84 +99,96 @@ Result<void> PromptReader::check(const GenerateRequest& request) const {
       return bad_request("logit_bias",
                          "logit_bias names token " + std::to_string(token) + ", which the model does not have.");
   }
+  if (request.context_strategy == ContextStrategy::sliding && context_ < kLeastWindow)
+    return bad_request("context_window_strategy",
+                       "a context of " + std::to_string(context_) + " tokens is too short to slide over.");
   for (const std::string& stop : request.stop)
     if (stop.empty()) return bad_request("stop", "stop strings must not be empty.");
   return {};
 }
 
-Result<std::string> PromptReader::render(const GenerateRequest& request) const {
-  const rag::Prompt& prompt = request.input->prompt;
-  std::span<const Tool> tools;
-  if (request.input->tools.in_play()) tools = request.input->tools.tools;
-  if (chat_.knows_documents() && !prompt.documents_in_text)
-    return chat_.render(prompt.messages, prompt.documents.in_order(), true, tools);
-  return chat_.render(rag::messages_with_context(prompt), {}, true, tools);
-}
-
-std::vector<DocumentMark> PromptReader::find_documents(const std::string& text, std::span<const TokenId> tokens,
-                                                       const rag::DocumentSet& documents) const {
-  std::vector<std::pair<std::size_t, std::string>> found;
-  for (const rag::Document& document : documents.in_order()) {
-    const std::size_t at = text.find(document.text);
-    // A template that rewrites the text hides where it lies: the mark then covers the whole prompt.
-    found.emplace_back(at == std::string::npos ? 0 : at, document.key());
+void PromptReader::mark(Sequence& sequence, const GenerateRequest& request, std::string_view text) const {
+  const GenerateInput& input = *request.input;
+  const auto system = request.system_label.empty() ? std::nullopt : end_of_system(input.prompt, kLabelLife);
+  if (!input.prompt.documents.empty() || !request.breakpoints.empty() || system) {
+    const auto ends = token_ends(tokenizer_, text, sequence.tokens);
+    sequence.documents = find_documents(text, ends, input.prompt.documents);
+    sequence.pins = find_breakpoints(renderer_, input, request.breakpoints, text, ends);
+    if (system) {
+      for (PinMark mark : find_breakpoints(renderer_, input, {&*system, 1}, text, ends)) {
+        mark.label = request.system_label;
+        sequence.pins.push_back(std::move(mark));
+      }
+      std::ranges::stable_sort(sequence.pins, {}, &PinMark::tokens);
+    }
   }
-  std::sort(found.begin(), found.end());
-  std::vector<DocumentMark> marks;
-  std::string_view rest = text;
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < tokens.size() && next < found.size(); ++i) {
-    const bool follows = take_token(rest, tokens[i], i == 0);
-    // Where tokens and text part ways, nobody knows how much of the text the rest of the tokens says.
-    const std::size_t said = follows ? text.size() - rest.size() : text.size();
-    while (next < found.size() && found[next].first < said)
-      marks.push_back({static_cast<int>(i), std::move(found[next++].second)});
-  }
-  return marks;
+  if (request.pin.count() > 0) sequence.pins.push_back({sequence.prompt_tokens, request.pin});
 }
 
-// Takes off `rest` what the token says; false if the text does not go on like that.
-bool PromptReader::take_token(std::string_view& rest, TokenId token, bool first) const {
-  const bool control = tokenizer_.is_control(token);
-  std::string_view says = control ? tokenizer_.piece(token) : tokenizer_.bytes(token);
-  // The tokenizer put BOS there, and a space in front of texts.
-  if (first && token == tokenizer_.bos() && !rest.starts_with(says)) return true;
-  if (tokenizer_.adds_space() && !control && says.starts_with(' ') && !rest.starts_with(says)) says.remove_prefix(1);
-  // Some special tokens swallow the white space behind them.
-  if (!rest.starts_with(says)) rest.remove_prefix(std::min(rest.find_first_not_of(" \t\n\v\f\r"), rest.size()));
-  if (!rest.starts_with(says)) return false;
-  rest.remove_prefix(says.size());
-  return true;
-}
-
-Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateRequest& request, std::string& text) const {
-  if (request.input->raw && !request.input->raw->tokens.empty()) {
+Result<std::vector<TokenId>> PromptReader::tokenize(const GenerateInput& input, std::string& text,
+                                                    std::size_t most) const {
+  if (input.raw && !input.raw->tokens.empty()) {
     Detokenizer spoken(tokenizer_, Detokenizer::Of::text);
-    for (const TokenId token : request.input->raw->tokens) {
+    for (const TokenId token : input.raw->tokens) {
       if (token < 0 || token >= tokenizer_.size())
         return bad_request("prompt",
                            "prompt names token " + std::to_string(token) + ", which the model does not have.");
-      if (request.input->raw->echo)
+      if (input.raw->echo)
         text += tokenizer_.is_control(token) ? std::string(tokenizer_.piece(token)) : spoken.push(token);
     }
     text += spoken.finish();
-    return request.input->raw->tokens;
+    return input.raw->tokens;
   }
-  if (request.input->raw) {
-    text = request.input->raw->text;
+  if (input.raw) {
+    text = input.raw->text;
   } else {
-    auto rendered = render(request);
+    auto rendered = renderer_.render(input.prompt, input.tools);
     if (!rendered) return rendered.error();
     text = std::move(*rendered);
   }
   // Tokenising megabytes only to refuse them would hold up everybody behind.
   const std::size_t least = text.size() / longest_token_;
-  if (least >= static_cast<std::size_t>(context_) * (request.sliding ? kMostWindows : 1))
-    return too_long(context_, request, "at least " + std::to_string(least));
+  if (least >= most) return too_long(context_, input, "at least " + std::to_string(least));
   std::vector<TokenId> tokens = tokenizer_.encode(text, true);
   if (!tokens.empty()) return tokens;
-  if (request.input->raw && tokenizer_.bos() >= 0) return std::vector<TokenId>{tokenizer_.bos()};
-  return bad_request(request.input->raw ? "prompt" : "messages", "the prompt is empty.");
+  if (input.raw && tokenizer_.bos() >= 0) return std::vector<TokenId>{tokenizer_.bos()};
+  return bad_request(input.raw ? "prompt" : "messages", "the prompt is empty.");
+}
+
+int PromptReader::count_tokens(std::string_view text, int most) const {
+  if (text.size() / longest_token_ >= static_cast<std::size_t>(most)) return most;
+  const std::vector<TokenId> tokens = tokenizer_.encode(text, false);
+  const bool begins = !tokens.empty() && tokens.front() == tokenizer_.bos();
+  return std::min(most, static_cast<int>(tokens.size()) - (begins ? 1 : 0));
+}
+
+Result<std::vector<TokenId>> PromptReader::truncate(GenerateRequest& request, int room, std::string& text,
+                                                    Truncation& dropped) const {
+  const std::shared_ptr<const GenerateInput> given = request.input;
+  const PromptTruncation truncation(given->prompt, request.priority_tokens, context_,
+                                    [this](std::string_view of, int most) { return count_tokens(of, most); });
+  auto left = std::make_shared<GenerateInput>();
+  left->format = given->format;
+  left->tools = given->tools;
+  left->prediction = given->prediction;
+  const auto read = [&](std::size_t parts) {
+    left->prompt = truncation.without(parts);
+    return tokenize(*left, text, static_cast<std::size_t>(context_));
+  };
+  std::size_t fewest = 0;
+  std::size_t most = truncation.parts();
+  while (fewest < most) {
+    const std::size_t middle = (fewest + most) / 2;
+    const auto tokens = read(middle);
+    if (tokens && tokens->size() <= static_cast<std::size_t>(room))
+      most = middle;
+    else
+      fewest = middle + 1;
+  }
+  dropped = truncation.dropped(most);
+  request.breakpoints = truncation.move(request.breakpoints, most);
+  request.input = left;
+  return read(most);
 }
 
 std::shared_ptr<const Prediction> PromptReader::predict(const std::shared_ptr<const GenerateInput>& input,
@@ -205,20 +229,27 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) {
   auto lora = lora_.resolve(request.lora);
   if (!lora) return lora.error();
   std::string text;
-  auto tokens = tokenize(request, text);
+  Truncation truncated;
+  const auto context = static_cast<std::size_t>(context_);
+  auto tokens = tokenize(*request.input, text,
+                         request.context_strategy == ContextStrategy::sliding ? context * kMostWindows : context);
+  if (request.context_strategy == ContextStrategy::truncate && !request.input->raw) {
+    const int room = context_ - reserved(request, context_);
+    const bool too_long =
+        tokens ? static_cast<int>(tokens->size()) > room : tokens.error().code == ErrorCode::context_length;
+    if (too_long) tokens = truncate(request, room, text, truncated);
+  }
   if (!tokens) return tokens.error();
 
   auto sequence = std::make_unique<Sequence>();
   sequence->tokens = std::move(*tokens);
   sequence->prompt_tokens = sequence->size();
-  if (sequence->prompt_tokens >= context_ && !request.sliding)
-    return too_long(context_, request, std::to_string(sequence->prompt_tokens));
+  const bool slides = request.context_strategy == ContextStrategy::sliding;
+  if (sequence->prompt_tokens >= context_ && !slides)
+    return too_long(context_, *request.input, std::to_string(sequence->prompt_tokens));
   int room = context_ - sequence->prompt_tokens;
-  if (request.sliding) {
+  if (slides) {
     sequence->window = context_ / kernels::kKvBlock * kernels::kKvBlock;
-    if (sequence->window < kLeastWindow)
-      return bad_request("context_window_strategy",
-                         "a context of " + std::to_string(context_) + " tokens is too short to slide over.");
     room = request.max_tokens == 0 ? context_ : request.max_tokens;
   }
   sequence->id = submission.id;
@@ -228,8 +259,9 @@ Result<std::unique_ptr<Sequence>> PromptReader::read(Submission submission) {
   sequence->lora = std::move(*lora);
   sequence->priority = request.priority;
   sequence->record = request.prompt_cache;
-  sequence->pin = request.pin;
-  sequence->documents = find_documents(text, sequence->tokens, request.input->prompt.documents);
+  sequence->keep = std::move(request.keep);
+  sequence->truncated = truncated;
+  mark(*sequence, request, text);
   if (request.input->raw && request.input->raw->echo) sequence->echo = std::move(text);
   sequence->sampler = std::make_unique<Sampler>(request.sampling, kernels_);
   sequence->speculation = speculate(request, *sequence);

@@ -7,6 +7,7 @@
 #include "engine/engine.hpp"
 #include "engine/lora_library.hpp"
 #include "engine/output_constraints.hpp"
+#include "engine/prompt_renderer.hpp"
 #include "engine/sequence.hpp"
 #include "engine/tokenizer.hpp"
 #include "kernels/kernels.hpp"
@@ -38,12 +39,15 @@ class PromptReader {
 
  private:
   Result<void> check(const GenerateRequest& request) const;
-  Result<std::string> render(const GenerateRequest& request) const;
-  // The prompt's tokens; `text` becomes what they say.
-  Result<std::vector<TokenId>> tokenize(const GenerateRequest& request, std::string& text) const;
-  std::vector<DocumentMark> find_documents(const std::string& text, std::span<const TokenId> tokens,
-                                           const rag::DocumentSet& documents) const;
-  bool take_token(std::string_view& rest, TokenId token, bool first) const;
+  // The prompt's tokens; `text` becomes what they say. Error: context_length, if a text is sure to have `most` or more.
+  Result<std::vector<TokenId>> tokenize(const GenerateInput& input, std::string& text, std::size_t most) const;
+  // The same without as few parts of the prompt as leave at most `room` tokens, or all that may go. `request` becomes
+  // what is left.
+  Result<std::vector<TokenId>> truncate(GenerateRequest& request, int room, std::string& text,
+                                        Truncation& dropped) const;
+  int count_tokens(std::string_view text, int most) const;
+  // What of the prompt is to be kept, and where its documents are. `text`: what its tokens say.
+  void mark(Sequence& sequence, const GenerateRequest& request, std::string_view text) const;
   // Null if nothing is to be guessed.
   std::unique_ptr<Speculation> speculate(const GenerateRequest& request, const Sequence& sequence);
   // The input's prediction, as far as an answer of `most` tokens may follow it. The choices of a request share it.
@@ -51,6 +55,7 @@ class PromptReader {
 
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;
+  PromptRenderer renderer_;
   OutputConstraints& constraints_;
   const LoraLibrary& lora_;
   int context_;

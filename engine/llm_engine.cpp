@@ -6,6 +6,9 @@
 namespace kvasir::engine {
 namespace {
 
+// How long a prompt that a request named is kept after its last use.
+constexpr std::chrono::seconds kNamedPromptLife = std::chrono::minutes(5);
+
 std::chrono::microseconds between(Sequence::Clock::time_point from, Sequence::Clock::time_point to) {
   return std::chrono::duration_cast<std::chrono::microseconds>(to - from);
 }
@@ -150,7 +153,22 @@ void LlmEngine::accept(std::unique_ptr<Sequence> sequence) {
     sequence->listener->failed({ErrorCode::overloaded, "The engine is full; try again later.", "", retry_after()});
     return;
   }
+  if (!keep(*sequence)) {
+    sequence->listener->failed({ErrorCode::prompt_not_found, "The KV of this prompt is gone.", "", 0});
+    return;
+  }
   scheduler_.add(std::move(sequence));
+}
+
+bool LlmEngine::keep(const Sequence& sequence) {
+  for (const auto& prompt : sequence.keep) {
+    const std::span whole =
+        std::span(prompt->tokens).first(prompt->tokens.size() / kernels::kKvBlock * kernels::kKvBlock);
+    if (prompt->cache_namespace != sequence.cache_namespace) return false;
+    if (tree_.resident(prompt->cache_namespace, whole).tokens < static_cast<int>(whole.size())) return false;
+    tree_.pin(prompt->cache_namespace, whole, kNamedPromptLife);
+  }
+  return true;
 }
 
 void LlmEngine::drop(RequestId id) {
@@ -343,6 +361,12 @@ void LlmEngine::finish(Sequence& sequence, FinishReason reason) {
   if (sequence.speculation) {
     summary.accepted_tokens = sequence.speculation->total().accepted;
     summary.rejected_tokens = sequence.speculation->total().rejected;
+  }
+  summary.truncated = sequence.truncated;
+  if (sequence.record) {
+    const auto prompt = sequence.prompt();
+    summary.prompt =
+        std::make_shared<RecordedPrompt>(RecordedPrompt{sequence.cache_namespace, {prompt.begin(), prompt.end()}});
   }
   summary.queued = between(sequence.submitted, sequence.admitted);
   summary.prefill = between(sequence.admitted, sequence.prefilled);

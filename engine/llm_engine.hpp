@@ -52,6 +52,8 @@ class LlmEngine final : public Engine {
   void work();
   void read_messages(bool wait);
   void accept(std::unique_ptr<Sequence> sequence);
+  // Pins the prompts that a sequence names; false if the KV of one is gone.
+  bool keep(const Sequence& sequence);
   void drop(RequestId id);
   void step();
   // Adds the guesses that are worth it to the parts of decoding sequences.

@@ -43,6 +43,13 @@ bool PrefixTree::pin(std::string_view space, std::span<const TokenId> tokens, st
   return true;
 }
 
+void PrefixTree::unpin(std::string_view space, std::span<const TokenId> tokens) {
+  Node* node = find_end(space, tokens);
+  if (node == nullptr || !node->pin) return;
+  drop_pin(*node);
+  list(*node);
+}
+
 void PrefixTree::set_pin(Node& node, std::chrono::seconds ttl) {
   if (node.pin) {
     pins_.erase(node.pin->at);

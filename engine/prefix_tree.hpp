@@ -85,6 +85,8 @@ class PrefixTree {
   // it. Pins together hold at most half of the pool: a new one takes the room of those that would end first. False: not
   // all of it is cached, or it is longer than that half, or shorter than a block.
   bool pin(std::string_view space, std::span<const TokenId> tokens, std::chrono::seconds ttl);
+  // Ends the pin of this prefix, if it has one.
+  void unpin(std::string_view space, std::span<const TokenId> tokens);
   // Ends the pins whose time is over.
   void expire_pins();
   // Ends the pin that would end first. False: there is none.

@@ -188,10 +188,20 @@ void Scheduler::computed(const StepPart& part) {
     sequence.release_last();
   if (!sequence.record) return;
   record(sequence);
-  if (sequence.computed < sequence.prompt_tokens || sequence.pin.count() == 0) return;
-  tree_.pin(sequence.cache_namespace,
-            std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.prompt_tokens)),
-            std::exchange(sequence.pin, std::chrono::seconds(0)));
+  pin(sequence);
+}
+
+void Scheduler::pin(Sequence& sequence) {
+  const auto ahead =
+      std::ranges::find_if(sequence.pins, [&](const PinMark& mark) { return mark.tokens > sequence.computed; });
+  for (auto mark = sequence.pins.begin(); mark != ahead; ++mark) {
+    const auto prefix = std::span(sequence.tokens).first(static_cast<std::size_t>(mark->tokens));
+    if (mark->label.empty())
+      tree_.pin(sequence.cache_namespace, prefix, mark->ttl);
+    else
+      labels_.pin(sequence.cache_namespace, mark->label, prefix, mark->ttl);
+  }
+  sequence.pins.erase(sequence.pins.begin(), ahead);
 }
 
 void Scheduler::record(Sequence& sequence) {

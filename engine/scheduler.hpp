@@ -8,6 +8,7 @@
 
 #include "engine/kv_storage.hpp"
 #include "engine/pace.hpp"
+#include "engine/prefix_labels.hpp"
 #include "engine/prefix_tree.hpp"
 #include "engine/sequence.hpp"
 #include "engine/waiting_queue.hpp"
@@ -32,7 +33,7 @@ struct StepPart {
 class Scheduler {
  public:
   Scheduler(BlockPool& pool, PrefixTree& tree, KvStorage& storage, const SchedulerLimits& limits)
-      : pool_(pool), tree_(tree), storage_(storage), limits_(limits) {}
+      : pool_(pool), tree_(tree), storage_(storage), limits_(limits), labels_(tree) {}
 
   void add(std::unique_ptr<Sequence> sequence) { waiting_.add(std::move(sequence)); }
   // Takes the sequence out, wherever it is; null if unknown.
@@ -42,8 +43,7 @@ class Scheduler {
   std::vector<StepPart> plan();
   // Finds blocks for the first of `tokens` guesses, as many as it can without preempting anybody, and says how many.
   int make_room(Sequence& sequence, int tokens);
-  // The KV of the part is written: records whole blocks in the tree, and pins the prompt if it is complete and asked
-  // for.
+  // The KV of the part is written: records whole blocks in the tree, and pins what of the prompt is to be kept.
   void computed(const StepPart& part);
   // Stops sequences that hold these documents from recording any more.
   void forget(std::span<const std::string> documents);
@@ -67,6 +67,7 @@ class Scheduler {
   // Makes room for `tokens` from `computed` on.
   bool grow(Sequence& sequence, int tokens);
   void record(Sequence& sequence);
+  void pin(Sequence& sequence);
   // A free block, made by eviction if need be; empty when all are in use.
   Block take();
   void preempt_last();
@@ -75,6 +76,7 @@ class Scheduler {
   PrefixTree& tree_;
   KvStorage& storage_;
   SchedulerLimits limits_;
+  PrefixLabels labels_;
   WaitingQueue waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // by priority, then in order of admission
   std::uint64_t evicted_blocks_ = 0;

@@ -22,6 +22,13 @@
 
 namespace kvasir::engine {
 
+// A beginning of a prompt that is to be kept once it is computed.
+struct PinMark {
+  int tokens = 0;  // whole blocks
+  std::chrono::seconds ttl{0};
+  std::string label{};  // not empty: what else is pinned under this label goes
+};
+
 struct Sequence {
   using Clock = std::chrono::steady_clock;
 
@@ -34,9 +41,11 @@ struct Sequence {
   std::string tenant;           // takes turns with others
   std::string cache_namespace;  // of the tenant and the adapters
   std::vector<LoraUse> lora;
-  int priority = 0;             // higher first
-  bool record = true;           // put its KV into the tree, and read it from there
-  std::chrono::seconds pin{0};  // the prompt, once it is computed
+  int priority = 0;           // higher first
+  bool record = true;         // put its KV into the tree, and read it from there
+  std::vector<PinMark> pins;  // by tokens
+  RecordedPrompts keep;       // to be pinned at admission
+  Truncation truncated;
   std::vector<DocumentMark> documents;
   std::unique_ptr<Sampler> sampler;
   std::unique_ptr<TextStream> text;

@@ -27,6 +27,8 @@ class AnswerWriter {
  public:
   virtual ~AnswerWriter() = default;
 
+  // The answer's; valid while the writer lives.
+  virtual std::string_view id() const = 0;
   // Awaited once an answer is complete: before body(), or between begin() and end().
   virtual Task<void> complete(const ShownAnswer& /*answer*/) { co_return; }
   virtual void body(std::string& out, const ShownAnswer& answer) = 0;

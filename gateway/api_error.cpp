@@ -42,6 +42,15 @@ ApiError ApiError::model_not_found(const std::string& model) {
   return {404, "The model '" + model + "' does not exist.", "invalid_request_error", "model", "model_not_found", 0};
 }
 
+ApiError ApiError::prompt_not_found() {
+  return {404,
+          "The KV of this prompt is unknown or expired; send the request without 'cached_prompt_id'.",
+          "invalid_request_error",
+          "cached_prompt_id",
+          "cached_prompt_not_found",
+          0};
+}
+
 ApiError ApiError::invalid_api_key() {
   return {401,
           "Missing or wrong API key; send it as 'Authorization: Bearer KEY'.",
@@ -73,6 +82,8 @@ ApiError ApiError::from(const engine::Error& error) {
       return invalid(error.message, error.param);
     case engine::ErrorCode::context_length:
       return invalid(error.message, error.param.empty() ? "messages" : error.param, "context_length_exceeded");
+    case engine::ErrorCode::prompt_not_found:
+      return prompt_not_found();
     case engine::ErrorCode::overloaded:
       return {429, error.message, "rate_limit_error", "", "engine_overloaded", std::max(1, error.retry_after_seconds)};
     case engine::ErrorCode::shutting_down:

@@ -24,6 +24,7 @@ struct ApiError {
   static ApiError invalid(std::string message, std::string param = "", std::string code = "");
   static ApiError not_found(std::string message);
   static ApiError model_not_found(const std::string& model);
+  static ApiError prompt_not_found();
   static ApiError invalid_api_key();
   static ApiError rate_limited(std::string message, int retry_after_seconds);
   static ApiError draining();

@@ -32,7 +32,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   // What this backend cannot honour in a request.
-  virtual std::optional<ApiError> check(const ChatRequest& request) const = 0;
+  virtual std::optional<ApiError> check(const ChatRequest& request, const std::string& tenant) = 0;
   // What other models the request takes along, by the names that its key must allow.
   virtual std::vector<std::string> also_uses(const ChatRequest& /*request*/) const { return {}; }
   // Where it computes, for the log: "engine", or the upstream's host and port.
@@ -44,6 +44,9 @@ class Backend {
   virtual bool reads_prompt(const ChatRequest& /*request*/) const { return true; }
   // True if a plain answer may hold what a stream would not, and the other way round.
   virtual bool keeps_shape() const { return false; }
+  // From now on `answer_id` names the prompts of this result for requests of the tenant.
+  virtual void remember(const std::string& /*tenant*/, std::string_view /*answer_id*/, const FlightResult& /*result*/,
+                        std::chrono::seconds /*ttl*/) {}
   // Forgets the KV of these documents. Returns blocks removed.
   virtual std::uint64_t invalidate(const std::vector<std::string>& /*document_keys*/) { return 0; }
   virtual std::optional<engine::EngineStats> engine_stats() const { return std::nullopt; }

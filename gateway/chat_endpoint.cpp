@@ -16,6 +16,8 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr auto kStorePatience = std::chrono::seconds(2);
 // The headers have named an entry that is to survive; without it this is not the answer that they announced.
 const ApiError kNotStored{500, "The answer could not be stored.", "server_error", "", "not_stored", 0};
+// How long an answer's id names its prompt, unless its KV is pinned for longer.
+constexpr std::chrono::seconds kPromptLife = std::chrono::minutes(5);
 // What a slow reader has in front of it is no larger than this, beside what all readers of the flight share.
 constexpr std::size_t kStreamWrite = 64 << 10;  // bytes
 constexpr std::string_view kKeepAlive = ": keep-alive\n\n";
@@ -134,6 +136,11 @@ void ChatEndpoint::note_result(Turn& turn, const FlightResult& result) {
   note_usage(turn, result.answer, result.engine ? &*result.engine : nullptr);
 }
 
+void ChatEndpoint::remember(const Turn& turn) {
+  const std::chrono::seconds ttl = std::max(turn.request->pin, kPromptLife);
+  turn.outcome.model->backend->remember(turn.caller->tenant(), turn.writer->id(), turn.outcome.client->result(), ttl);
+}
+
 // A hit is there as a whole, so that even a stream is one write.
 Task<void> ChatEndpoint::replay(Turn& turn) {
   const cache::Answer& answer = turn.outcome.entry->answer;
@@ -184,6 +191,7 @@ Task<void> ChatEndpoint::wait_plain(Turn& turn) {
   turn.exchange->stop_watching();
   const FlightResult& result = client.result();
   const ShownAnswer shown = shown_of(result);
+  remember(turn);
   HttpResponse response;
   append_cache_headers(response.headers, turn.outcome, news.kept == Kept::yes);
   if (news.kept == Kept::yes) turn.record->entry = turn.outcome.entry_id;
@@ -253,6 +261,7 @@ Task<void> ChatEndpoint::wait_stream(Turn& turn) {
     }
     if (news.phase == FlightPhase::settled || given_up) {
       const ShownAnswer shown = shown_of(client.result());
+      remember(turn);
       co_await writer.complete(shown);
       writer.end(out, shown);
     }

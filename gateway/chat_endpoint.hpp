@@ -30,6 +30,8 @@ class ChatEndpoint {
   Task<void> wait_plain(Turn& turn);
   Task<void> wait_stream(Turn& turn);
   Task<void> fail(Turn& turn, ApiError error);
+  // The answer's id names its prompt from before the client has read it to its end.
+  static void remember(const Turn& turn);
   void note_result(Turn& turn, const FlightResult& result);
   void note_usage(Turn& turn, const cache::Answer& answer, const engine::GenerateSummary* engine);
 

@@ -46,7 +46,13 @@ struct ChatRequest {
 
   std::string user;
   bool prompt_cache = true;
-  std::chrono::seconds pin{0};  // cache_control: keeps the prompt's KV; 0: not asked for
+  std::chrono::seconds pin{0};                  // cache_control: keeps the prompt's KV; 0: not asked for
+  std::vector<engine::Breakpoint> breakpoints;  // cache_control of messages, their parts and documents
+  std::string cached_prompt_id;                 // an earlier answer, whose prompt is to be kept; or empty
+  std::string system_label;                     // cache_checksum as JSON text, or empty
+  std::optional<std::string> system_sha256;     // that the system prompt must have, in hexadecimal
+  engine::ContextStrategy context_strategy = engine::ContextStrategy::error;
+  engine::PriorityTokens priority_tokens;
   std::optional<std::chrono::seconds> cache_ttl;
   std::vector<std::string> cache_tags;
   bool user_scope = false;  // cache_scope: "user"

@@ -2,6 +2,7 @@
 
 #include "gateway/json_text.hpp"
 #include "gateway/token_estimate.hpp"
+#include "rag/sha256.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -61,6 +62,24 @@ bool holds_context(std::string_view question) {
     question.remove_prefix(std::min(question.find('\n'), question.size()));
   }
   return false;
+}
+
+// Of the system prompt that the caller means to send.
+std::optional<ApiError> check_system(const ChatRequest& request, const std::string& system) {
+  if (!request.system_sha256) return std::nullopt;
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string digest;
+  for (const std::uint8_t byte : rag::Sha256::of(system)) {
+    digest += digits[byte >> 4];
+    digest += digits[byte & 15];
+  }
+  if (digest == *request.system_sha256) return std::nullopt;
+  return ApiError{409,
+                  "'cache_checksum' is not the SHA-256 of the system prompt, which is sha256:" + digest + ".",
+                  "invalid_request_error",
+                  "cache_checksum",
+                  "cache_checksum_mismatch",
+                  0};
 }
 
 // Cut answers are kept only where the caller asked for the cut; anything unusual is not kept at all.
@@ -135,7 +154,8 @@ std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const M
   lookup->model = &model;
   lookup->snapshot = lookup->call.caller->snapshot();
   ChatRequest& request = *lookup->call.request;
-  const bool nobody_reads_it = !lookup->why_without_cache().empty() && !model.backend->reads_prompt(request);
+  const bool nobody_reads_it =
+      !lookup->why_without_cache().empty() && !model.backend->reads_prompt(request) && !request.system_sha256;
   if (!nobody_reads_it) lookup->prompt = prompt_of(request);
   return lookup;
 }
@@ -165,8 +185,9 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
     co_return outcome;
   }
   call.request->model = model->name;  // the default model's answers carry its name
-  if ((outcome.error = model->backend->check(*call.request))) co_return outcome;
+  if ((outcome.error = model->backend->check(*call.request, call.caller->tenant()))) co_return outcome;
   auto lookup = prepare(std::move(call), *model);
+  if ((outcome.error = check_system(*lookup->call.request, lookup->prompt.system))) co_return outcome;
   const CacheDirectives directives = lookup->call.directives;
   const cache::LookupLimits limits = lookup->limits();
 

@@ -7,10 +7,9 @@ void ChatWriter::body(std::string& out, const ShownAnswer& shown) {
     out += with_cached_false(shown.raw_body);
     return;
   }
-  Delivery delivery = new_delivery(shown.cached);
-  delivery.engine = shown.engine;
-  delivery.logprobs = request_->logprobs;
-  append_completion(out, delivery, *shown.answer, shown.tool_calls);
+  delivery_.cached = shown.cached;
+  delivery_.engine = shown.engine;
+  append_completion(out, delivery_, *shown.answer, shown.tool_calls);
 }
 
 void ChatWriter::role(std::string& out, int index) {
@@ -28,7 +27,7 @@ void ChatWriter::delta(std::string& out, const FlightDelta& delta) {
     out.append("data: ").append(with_cached_false(delta.raw)).append("\n\n");
     return;
   }
-  if (!chunks_) chunks_.emplace(new_delivery(false), request_->model, kEngineFingerprint, request_->include_usage);
+  if (!chunks_) chunks_.emplace(delivery_, request_->model, kEngineFingerprint, request_->include_usage);
   role(out, delta.index);
   chunks_->delta(out, delta.index, delta.content, delta.logprobs);
   chunks_->tool_calls(out, delta.index, delta.tool_calls);
@@ -37,9 +36,8 @@ void ChatWriter::delta(std::string& out, const FlightDelta& delta) {
 void ChatWriter::end(std::string& out, const ShownAnswer& shown) {
   const cache::Answer& answer = *shown.answer;
   if (!raw_ && !chunks_) {
-    Delivery delivery = new_delivery(shown.cached);
-    delivery.logprobs = request_->logprobs;
-    const ChunkWriter whole(delivery, answer.model, answer.system_fingerprint, request_->include_usage);
+    delivery_.cached = shown.cached;
+    const ChunkWriter whole(delivery_, answer.model, answer.system_fingerprint, request_->include_usage);
     whole.replay(out, answer, shown.engine, shown.tool_calls);
   } else if (!raw_) {
     for (std::size_t i = 0; i < answer.choices.size(); ++i) {

@@ -13,8 +13,12 @@ namespace kvasir::gateway {
 
 class ChatWriter final : public AnswerWriter {
  public:
-  explicit ChatWriter(std::shared_ptr<const ChatRequest> request) : request_(std::move(request)) {}
+  explicit ChatWriter(std::shared_ptr<const ChatRequest> request)
+      : request_(std::move(request)), delivery_(new_delivery(false)) {
+    delivery_.logprobs = request_->logprobs;
+  }
 
+  std::string_view id() const override { return delivery_.id; }
   void body(std::string& out, const ShownAnswer& shown) override;
   void delta(std::string& out, const FlightDelta& delta) override;
   void end(std::string& out, const ShownAnswer& shown) override;
@@ -23,6 +27,7 @@ class ChatWriter final : public AnswerWriter {
   void role(std::string& out, int index);
 
   std::shared_ptr<const ChatRequest> request_;
+  Delivery delivery_;
   std::optional<ChunkWriter> chunks_;
   std::vector<bool> begun_;  // by choice: its role chunk is out
   bool raw_ = false;

@@ -15,6 +15,7 @@ class CompletionWriter final : public AnswerWriter {
   explicit CompletionWriter(std::shared_ptr<const ChatRequest> request)
       : request_(std::move(request)), delivery_(new_delivery(false, "cmpl-")) {}
 
+  std::string_view id() const override { return delivery_.id; }
   void body(std::string& out, const ShownAnswer& shown) override;
   void delta(std::string& out, const FlightDelta& delta) override;
   void end(std::string& out, const ShownAnswer& shown) override;

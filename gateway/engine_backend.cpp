@@ -115,7 +115,9 @@ class Choices {
     FlightResult result;
     result.answer = std::move(answer_);
     result.engine = total_;
-    result.complete = !called_;
+    // A cached answer could not tell what was left out.
+    result.complete = !called_ && !total_.truncated.any();
+    result.prompts = std::move(prompts_);
     if (called_) result.tool_calls = std::move(calls_);
     flight_->finish(std::move(result));
   }
@@ -133,6 +135,8 @@ class Choices {
       total_.prompt_tokens += summary.prompt_tokens;
       total_.reused_tokens += summary.reused_tokens;
       total_.computed_tokens += summary.computed_tokens;
+      total_.truncated = summary.truncated;
+      if (summary.prompt) prompts_.push_back(summary.prompt);
     }
     total_.completion_tokens += summary.completion_tokens;
     total_.accepted_tokens += summary.accepted_tokens;
@@ -156,6 +160,7 @@ class Choices {
   std::vector<std::vector<ToolCallPiece>> calls_;  // whole so far, by choice
   bool called_ = false;
   engine::GenerateSummary total_;
+  engine::RecordedPrompts prompts_;
   std::size_t unfinished_;
   bool failed_ = false;
 };
@@ -228,14 +233,18 @@ std::vector<std::string> EngineBackend::also_uses(const ChatRequest& request) co
   return names;
 }
 
-std::optional<ApiError> EngineBackend::check(const ChatRequest& request) const {
+std::optional<ApiError> EngineBackend::check(const ChatRequest& request, const std::string& tenant) {
   const auto known = engine_->adapters();
   for (const engine::LoraRequest& wanted : request.lora)
     if (std::find(known.begin(), known.end(), wanted.name) == known.end())
       return ApiError::invalid("'lora': this model has no adapter '" + wanted.name + "'.", "lora");
-  if (!request.not_for_engine) return std::nullopt;
-  const auto& [param, why] = *request.not_for_engine;
-  return ApiError::invalid("'" + param + "': " + why + ".", param);
+  if (request.not_for_engine) {
+    const auto& [param, why] = *request.not_for_engine;
+    return ApiError::invalid("'" + param + "': " + why + ".", param);
+  }
+  const std::string& named = request.cached_prompt_id;
+  if (!named.empty() && prompts_.find(tenant, named).empty()) return ApiError::prompt_not_found();
+  return std::nullopt;
 }
 
 void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Executor) {
@@ -252,12 +261,23 @@ void EngineBackend::start(BackendCall call, std::shared_ptr<Flight> flight, Exec
   generate.prompt_cache = request.prompt_cache;
   generate.predict_tokens = request.predict_tokens;
   generate.pin = request.pin;
+  generate.breakpoints = request.breakpoints;
+  generate.system_label = request.system_label;
+  generate.context_strategy = request.context_strategy;
+  generate.priority_tokens = request.priority_tokens;
+  if (!request.cached_prompt_id.empty()) {
+    generate.keep = prompts_.find(call.tenant, request.cached_prompt_id);
+    if (generate.keep.empty()) return flight->fail(ApiError::prompt_not_found());
+  }
   if (adapter_) generate.lora.push_back({*adapter_});
   generate.lora.insert(generate.lora.end(), request.lora.begin(), request.lora.end());
   for (std::size_t i = 0; i < prompts * per_prompt && !choices->over(); ++i) {
     if (i % per_prompt == 0) generate.input = input_of(call, i / per_prompt);
     generate.sampling.seed = seed_of(request, i % per_prompt);
     choices->submitted(engine_->submit(generate, std::make_shared<Listener>(choices, i)));
+    // One of them pins for all.
+    generate.breakpoints.clear();
+    generate.system_label.clear();
   }
   flight->on_cancel([choices, weak = std::weak_ptr(engine_)] {
     if (const auto engine = weak.lock()) choices->cancel();

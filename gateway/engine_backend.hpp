@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/backend.hpp"
+#include "gateway/remembered_prompts.hpp"
 #include "gateway/settings.hpp"
 
 namespace kvasir::gateway {
@@ -15,10 +16,14 @@ class EngineBackend final : public Backend {
   EngineBackend(const EngineBackend& base, const std::string& adapter)
       : base_(base.base_), name_(adapted_name(base_, adapter)), engine_(base.engine_), adapter_(adapter) {}
 
-  std::optional<ApiError> check(const ChatRequest& request) const override;
+  std::optional<ApiError> check(const ChatRequest& request, const std::string& tenant) override;
   std::vector<std::string> also_uses(const ChatRequest& request) const override;
   std::string place() const override { return "engine"; }
   void start(BackendCall call, std::shared_ptr<Flight> flight, Executor executor) override;
+  void remember(const std::string& tenant, std::string_view answer_id, const FlightResult& result,
+                std::chrono::seconds ttl) override {
+    prompts_.remember(tenant, answer_id, result.prompts, ttl);
+  }
   // The engine is the base model's in both: nothing is counted or removed twice.
   std::uint64_t invalidate(const std::vector<std::string>& document_keys) override {
     return adapter_ ? 0 : engine_->invalidate(document_keys);
@@ -35,6 +40,7 @@ class EngineBackend final : public Backend {
   // Owned here and by the same engine's other backends only; flights that outlive it find it gone.
   std::shared_ptr<engine::Engine> engine_;
   std::optional<std::string> adapter_;
+  RememberedPrompts prompts_;
 };
 
 }  // namespace kvasir::gateway

@@ -43,6 +43,7 @@ struct FlightResult {
   bool complete = true;   // false: `answer` lacks something that was sent (a tool call, reasoning), so it is not stored
   int cached_tokens = 0;  // of the prompt, that an upstream did not read anew
   std::string upstream{};                                // whose answer it is; empty: the engine's
+  engine::RecordedPrompts prompts{};                     // that the engine has the KV of
   std::vector<std::vector<ToolCallPiece>> tool_calls{};  // of an engine's answer: whole calls by choice, or none at all
 };
 

@@ -138,6 +138,13 @@ void append_kvasir(std::string& out, const engine::GenerateSummary& summary) {
   append_milliseconds(out, summary.prefill);
   out += R"(,"decode_ms":)";
   append_milliseconds(out, summary.decode);
+  if (summary.truncated.any()) {
+    out += R"(,"truncated":{"messages":)";
+    append_number(out, summary.truncated.messages);
+    out += R"(,"documents":)";
+    append_number(out, summary.truncated.documents);
+    out += '}';
+  }
   out += '}';
 }
 

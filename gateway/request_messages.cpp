@@ -76,6 +76,7 @@ bool RequestReader::message(const std::string& place, Json value) {
     return fail("Invalid value for '" + place + ".content': expected a string or an array of parts, got null.",
                 place + ".content");
   }
+  if (!breakpoint(place, value, {engine::Breakpoint::Of::message, request_->messages.size(), {}, {}})) return false;
   request_->messages.push_back(std::move(message));
   return true;
 }
@@ -98,16 +99,18 @@ bool RequestReader::content(const std::string& place, Json value, rag::Message& 
       request_->text_only = false;
       request_->media_bytes += simdjson::minify(part).size();
       refuse_for_engine(where, "models served in this process read text parts only");
-      continue;
+    } else {
+      Json words;
+      if (part["text"].get(words) != simdjson::SUCCESS) {
+        return missing(where + ".text");
+      }
+      std::string one;
+      if (!text(where + ".text", words, one)) return false;
+      if (index > 1) message.text += '\n';
+      message.text += one;
     }
-    Json words;
-    if (part["text"].get(words) != simdjson::SUCCESS) {
-      return missing(where + ".text");
-    }
-    std::string one;
-    if (!text(where + ".text", words, one)) return false;
-    if (index > 1) message.text += '\n';
-    message.text += one;
+    const engine::Breakpoint here{engine::Breakpoint::Of::message, request_->messages.size(), {}, message.text.size()};
+    if (!breakpoint(where, part, here)) return false;
   }
   return true;
 }
@@ -132,24 +135,9 @@ bool RequestReader::documents(std::string_view name, Json value) {
     if (document.text.empty()) {
       return missing(place + ".text");
     }
+    if (!breakpoint(place, item, {engine::Breakpoint::Of::document, request_->documents.size(), {}, {}})) return false;
     request_->documents.push_back(std::move(document));
   }
-  return true;
-}
-
-bool RequestReader::cache_control(std::string_view name, Json value) {
-  std::string_view type;
-  std::string_view ttl = "5m";
-  if (value.is_object()) {
-    if (value["type"].get(type) != simdjson::SUCCESS) return missing("cache_control.type");
-    Json given;
-    if (value["ttl"].get(given) == simdjson::SUCCESS && given.get(ttl) != simdjson::SUCCESS) ttl = "";
-  } else if (value.get(type) != simdjson::SUCCESS) {
-    return fail_type(name, "'ephemeral' or an object", value);
-  }
-  if (type != "ephemeral") return fail_range("cache_control.type", "'ephemeral'");
-  if (ttl != "5m" && ttl != "1h") return fail_range("cache_control.ttl", "'5m' or '1h'");
-  request_->pin = ttl == "1h" ? std::chrono::hours(1) : std::chrono::minutes(5);
   return true;
 }
 

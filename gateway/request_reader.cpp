@@ -77,10 +77,10 @@ RequestReader::Handler RequestReader::chat_handler(std::string_view name) {
       {"predict_options", &R::predict_options},
       {"lora", &R::lora},
       {"cache_control", &R::cache_control},
-      {"priority_tokens", &R::ignored},
-      {"context_window_strategy", &R::strategy},
-      {"cached_prompt_id", &R::engine_cannot},
-      {"cache_checksum", &R::engine_cannot},
+      {"cached_prompt_id", &R::cached_prompt_id},
+      {"cache_checksum", &R::cache_checksum},
+      {"context_window_strategy", &R::context_strategy},
+      {"priority_tokens", &R::priority_tokens},
       {"modalities", &R::modalities},
   };
   // What OpenAI and other servers know, and what would change an answer.
@@ -198,10 +198,6 @@ bool RequestReader::user(std::string_view name, Json value) {
   return text(name, value, request_->user);
 }
 
-bool RequestReader::prompt_cache(std::string_view name, Json value) {
-  return boolean(name, value, request_->prompt_cache);
-}
-
 bool RequestReader::response_format(std::string_view name, Json value) {
   if (!value.is_object()) return fail_type(name, "an object", value);
   std::string_view type;
@@ -277,16 +273,6 @@ bool RequestReader::engine_cannot(std::string_view name, Json value) {
   return true;
 }
 
-bool RequestReader::strategy(std::string_view name, Json value) {
-  std::string word;
-  if (!text(name, value, word)) return false;
-  if (word != "auto" && word != "error" && word != "sliding") {
-    return fail_range(name, "'auto', 'error' or 'sliding'");
-  }
-  if (word != "error") refuse_for_engine(name, "a prompt that is too long is refused in this version; send 'error'");
-  return true;
-}
-
 bool RequestReader::any_object(std::string_view name, Json value) {
   return value.is_object() || fail_type(name, "an object", value);
 }
@@ -297,10 +283,6 @@ bool RequestReader::any_bool(std::string_view name, Json value) {
 
 bool RequestReader::any_text(std::string_view name, Json value) {
   return value.is_string() || fail_type(name, "a string", value);
-}
-
-bool RequestReader::ignored(std::string_view, Json) {
-  return true;
 }
 
 bool RequestReader::unknown(std::string_view name, Json value) {

@@ -55,6 +55,10 @@ class RequestReader : private FieldReader {
   bool user(std::string_view name, Json value);
   bool prompt_cache(std::string_view name, Json value);
   bool cache_control(std::string_view name, Json value);
+  bool cached_prompt_id(std::string_view name, Json value);
+  bool cache_checksum(std::string_view name, Json value);
+  bool context_strategy(std::string_view name, Json value);
+  bool priority_tokens(std::string_view name, Json value);
   bool cache_ttl(std::string_view name, Json value);
   bool cache_tags(std::string_view name, Json value);
   bool cache_scope(std::string_view name, Json value);
@@ -70,11 +74,9 @@ class RequestReader : private FieldReader {
   bool reasoning_effort(std::string_view name, Json value);
   bool modalities(std::string_view name, Json value);
   bool engine_cannot(std::string_view name, Json value);
-  bool strategy(std::string_view name, Json value);
   bool any_object(std::string_view name, Json value);
   bool any_bool(std::string_view name, Json value);
   bool any_text(std::string_view name, Json value);
-  bool ignored(std::string_view name, Json value);
   bool unknown(std::string_view name, Json value);
 
   // Of legacy completions.
@@ -91,6 +93,10 @@ class RequestReader : private FieldReader {
   bool message(const std::string& place, Json value);
   bool content(const std::string& place, Json value, rag::Message& message);
   bool tool_calls(const std::string& place, Json value, rag::Message& message);
+  // Of a cache_control at `place`.
+  bool pin_time(const std::string& place, Json value, std::chrono::seconds& target);
+  // Takes the cache_control of the message, part or document at `holder`, if it has one.
+  bool breakpoint(const std::string& holder, Json object, engine::Breakpoint at);
   // The field `key` of the object at `place`.
   bool required(std::string_view place, Json object, std::string_view key, Json& field);
   bool finish();

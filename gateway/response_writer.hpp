@@ -18,6 +18,7 @@ class ResponseWriter final : public AnswerWriter {
   ResponseWriter(ResponsesRequest request, std::shared_ptr<const ChatRequest> chat, std::string tenant,
                  ResponseStore& store);
 
+  std::string_view id() const override { return id_; }
   // Keeps the response, if that was asked for: who has read it to the end can go on from it.
   Task<void> complete(const ShownAnswer& shown) override;
   void body(std::string& out, const ShownAnswer& shown) override;

@@ -81,7 +81,7 @@ std::unique_ptr<UpstreamBackend> UpstreamBackend::make(const ModelSettings& mode
 }
 
 // Documents are written into the messages' text; parts that are not text cannot be written anew.
-std::optional<ApiError> UpstreamBackend::check(const ChatRequest& request) const {
+std::optional<ApiError> UpstreamBackend::check(const ChatRequest& request, const std::string&) {
   if (request.documents.empty() || request.text_only) return std::nullopt;
   return ApiError::invalid("'documents' cannot be combined with messages that are more than plain text.", "documents");
 }

@@ -44,7 +44,7 @@ class UpstreamBackend final : public Backend {
   static std::unique_ptr<UpstreamBackend> make(const ModelSettings& model, const UpstreamHooks& hooks,
                                                std::string& error);
 
-  std::optional<ApiError> check(const ChatRequest& request) const override;
+  std::optional<ApiError> check(const ChatRequest& request, const std::string& tenant) override;
   bool keeps_shape() const override { return true; }
   // Without documents to write into the messages and without other upstreams, the body goes on as it came.
   bool reads_prompt(const ChatRequest& request) const override {

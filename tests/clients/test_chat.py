@@ -1,7 +1,6 @@
 """The model in process through the openai client."""
 
 import json
-import re
 
 import httpx
 import openai
@@ -125,19 +124,6 @@ def test_a_reused_prefix_does_not_change_the_answer(ask):
     assert cold.body.usage.prompt_tokens_details.cached_tokens == 0
     assert warm.body.usage.prompt_tokens_details.cached_tokens > 0
     assert warm.body.choices[0].logprobs == cold.body.choices[0].logprobs
-
-
-def test_a_prompt_is_pinned_by_cache_control(ask, gateway):
-    def pinned_blocks():
-        values = re.findall(r"^kvasir_kv_blocks_pinned\S* (\d+)$", gateway.admin("GET", "/metrics").text, re.MULTILINE)
-        return sum(map(int, values))
-
-    control = {"type": "ephemeral", "ttl": "1h"}
-    reply = ask("Name three rivers of Asia, and say where each of them ends.", extra_body={"cache_control": control})
-    assert pinned_blocks() >= reply.body.usage.prompt_tokens // 16
-    with pytest.raises(openai.BadRequestError) as refused:
-        ask("Name three rivers.", extra_body={"cache_control": {"type": "ephemeral", "ttl": "2h"}})
-    assert refused.value.param == "cache_control.ttl"
 
 
 def test_the_callers_request_id_comes_back(gateway):

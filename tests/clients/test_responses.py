@@ -332,7 +332,6 @@ def test_the_oldest_go_when_there_are_too_many_bytes(tmp_path, upstream):
     ({"prompt": {"id": "p"}}, "prompt"),
     ({"messages": []}, "messages"),
     ({"truncation": "some"}, "truncation"),
-    ({"truncation": "auto"}, "truncation"),
     ({"include": ["everything"]}, "include[0]"),
     ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
     ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),

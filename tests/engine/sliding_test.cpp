@@ -35,7 +35,7 @@ GenerateRequest sliding(const std::vector<TokenId>& prompt, int max_tokens) {
   request.sampling.temperature = 0;
   request.sampling.top_logprobs = 3;
   request.sampling.logit_bias = {{kEnd, -1000.0F}};
-  request.sliding = true;
+  request.context_strategy = ContextStrategy::sliding;
   return request;
 }
 
@@ -136,7 +136,7 @@ TEST_F(SlidingTest, LeavesThePrefixToOthers) {
   const std::vector<TokenId> tokens = random_tokens(600, 5);
   run(*engine, sliding(tokens, 4));
   GenerateRequest plain = sliding({tokens.begin(), tokens.begin() + 100}, 4);
-  plain.sliding = false;
+  plain.context_strategy = ContextStrategy::error;
   const Answer warm = run(*engine, plain);
   EXPECT_GE(warm.summary.reused_tokens, 96);
   EXPECT_EQ(warm.logprobs, run(*load(settings()), plain).logprobs);

@@ -111,6 +111,70 @@ TEST(ChatRequest, pins_the_prompt_for_five_minutes_or_an_hour) {
   EXPECT_EQ(accepted(with(R"("cache_control":{"type":"ephemeral","ttl":"1h"})")).pin, std::chrono::hours(1));
 }
 
+TEST(ChatRequest, pins_beginnings_of_the_prompt) {
+  using Of = engine::Breakpoint::Of;
+  const ChatRequest request = accepted(R"({"messages":[
+    {"role":"system","content":"s","cache_control":{"type":"ephemeral","ttl":"1h"}},
+    {"role":"user","content":[{"type":"text","text":"one","cache_control":"ephemeral"},{"type":"text","text":"two"}]}],
+    "documents":[{"text":"a"},{"text":"b","cache_control":{"type":"ephemeral"}}]})");
+  ASSERT_EQ(request.breakpoints.size(), 3U);
+  EXPECT_EQ(request.breakpoints[0].ttl, std::chrono::hours(1));
+  EXPECT_EQ(request.breakpoints[0].text_end, std::nullopt);
+  EXPECT_EQ(request.breakpoints[1].index, 1U);
+  EXPECT_EQ(request.breakpoints[1].text_end, 3U);
+  EXPECT_EQ(request.breakpoints[1].ttl, std::chrono::minutes(5));
+  EXPECT_EQ(request.breakpoints[2].of, Of::document);
+  EXPECT_EQ(request.breakpoints[2].index, 1U);
+  EXPECT_EQ(request.pin, std::chrono::seconds(0));
+}
+
+TEST(ChatRequest, names_the_breakpoint_that_does_not_fit) {
+  EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":"q","cache_control":true}]})").param,
+            "messages[0].cache_control");
+  EXPECT_EQ(
+      refused(R"({"messages":[{"role":"user","content":[{"type":"text","text":"q","cache_control":"long"}]}]})").param,
+      "messages[0].content[0].cache_control.type");
+  EXPECT_EQ(refused(with(R"("documents":[{"text":"a","cache_control":{"type":"ephemeral","ttl":"1d"}}])")).param,
+            "documents[0].cache_control.ttl");
+  std::string documents;
+  for (int i = 0; i < 17; ++i)
+    documents += std::string(i == 0 ? "" : ",") + R"({"text":"a","cache_control":"ephemeral"})";
+  EXPECT_EQ(refused(with("\"documents\":[" + documents + "]")).param, "documents[16].cache_control");
+}
+
+TEST(ChatRequest, reads_what_is_said_about_the_prompt) {
+  const ChatRequest request = accepted(with(
+      R"("cached_prompt_id":"chatcmpl-1","cache_checksum":"v1","context_window_strategy":"error","priority_tokens":9)"));
+  EXPECT_EQ(request.cached_prompt_id, "chatcmpl-1");
+  EXPECT_EQ(request.system_label, "\"v1\"");
+  EXPECT_EQ(request.system_sha256, std::nullopt);
+  EXPECT_EQ(request.context_strategy, engine::ContextStrategy::error);
+  EXPECT_EQ(request.priority_tokens.recent, 9);
+  EXPECT_EQ(accepted(with(R"("cache_checksum":"sha256:ab")")).system_sha256, "ab");
+  EXPECT_EQ(accepted(with(R"("cache_checksum":true)")).system_label, "true");
+  EXPECT_EQ(accepted(with(R"("cache_checksum":null)")).system_label, "");
+}
+
+TEST(ChatRequest, names_what_of_the_prompt_s_fields_does_not_fit) {
+  struct {
+    const char* fields;
+    const char* param;
+  } const bad_fields[] = {{R"("cached_prompt_id":7)", "cached_prompt_id"},
+                          {R"("cached_prompt_id":"")", "cached_prompt_id"},
+                          {R"("cache_checksum":["a"])", "cache_checksum"},
+                          {R"("cache_checksum":{"a":1})", "cache_checksum"},
+                          {R"("context_window_strategy":"middle")", "context_window_strategy"},
+                          {R"("context_window_strategy":1)", "context_window_strategy"},
+                          {R"("priority_tokens":"all")", "priority_tokens"},
+                          {R"("priority_tokens":1.5)", "priority_tokens"},
+                          {R"("priority_tokens":-1)", "priority_tokens"},
+                          {R"("priority_tokens":[3])", "priority_tokens[0]"},
+                          {R"("priority_tokens":[[1,2],[3]])", "priority_tokens[1]"},
+                          {R"("priority_tokens":[[2,1]])", "priority_tokens[0][1]"},
+                          {R"("priority_tokens":[["a",1]])", "priority_tokens[0][0]"}};
+  for (const auto& bad : bad_fields) EXPECT_EQ(refused(with(bad.fields)).param, bad.param) << bad.fields;
+}
+
 TEST(ChatRequest, takes_what_has_no_effect_here_in_the_types_of_openai) {
   EXPECT_FALSE(accepted(with(R"("store":true,"metadata":{"a":"b"},"user":"u","safety_identifier":"s",
       "service_tier":"auto","verbosity":"low","modalities":["text"],"prompt_cache_key":"k")"))
