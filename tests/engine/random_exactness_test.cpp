@@ -75,7 +75,7 @@ void compare(Random& random, Seen& seen) {
     std::vector<Engine::RequestId> left;
     // One that goes on until it is cancelled; others may be before they run.
     GenerateRequest endless = random_request(random, beginnings);
-    endless.sliding = true;
+    endless.context_strategy = ContextStrategy::sliding;
     endless.max_tokens = 100000;
     endless.sampling.logit_bias = {{258, -1000.0F}};
     const auto running = std::make_shared<Collector>();
@@ -97,8 +97,7 @@ void compare(Random& random, Seen& seen) {
       const Answer want = run(*cold, alone);
       ASSERT_FALSE(want.error) << want.error->message;
       EXPECT_EQ(answer.text, want.text) << "request " << i << " of " << batch;
-      ASSERT_EQ(answer.logprobs, want.logprobs)
-          << "request " << i << " of " << batch << ", sliding " << requests[i].sliding;
+      ASSERT_EQ(answer.logprobs, want.logprobs) << "request " << i << " of " << batch;
       seen.reused += static_cast<std::uint64_t>(answer.summary.reused_tokens);
     }
   }

@@ -93,11 +93,12 @@ inline GenerateRequest random_request(Random& random, const Beginnings& beginnin
   GenerateRequest request;
   GenerateInput input;
   input.raw.emplace();
-  request.sliding = random.one_in(6);
+  const bool sliding = random.one_in(6);
+  if (sliding) request.context_strategy = ContextStrategy::sliding;
   std::vector<std::int32_t>& prompt = input.raw->tokens;
   prompt = random.any(beginnings.all);
   prompt.resize(static_cast<std::size_t>(random.between(1, static_cast<int>(prompt.size()))));
-  const int more = random.between(1, request.sliding ? 400 : 30);
+  const int more = random.between(1, sliding ? 400 : 30);
   // Few kinds of tokens: what is said again can be looked up.
   for (const std::int32_t token : random.tokens(more, 6)) prompt.push_back(token);
   request.max_tokens = random.between(1, 40);

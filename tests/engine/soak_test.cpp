@@ -19,6 +19,12 @@ namespace kvasir::engine {
 namespace {
 
 constexpr int kTogether = 24;
+// Sanitizers take ten times as long, and hold freed memory back.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr unsigned kRequests = 1500;
+#else
+constexpr unsigned kRequests = 20'000;
+#endif
 
 // Memory of this process that is in RAM, in bytes.
 std::size_t resident() {
@@ -91,7 +97,7 @@ class Soak : public testing::Test {
 };
 
 TEST_F(Soak, LosesNothingAndAnswersAsOnTheFirstDay) {
-  const unsigned count = from_environment("KVASIR_SOAK_REQUESTS", 20000);
+  const unsigned count = from_environment("KVASIR_SOAK_REQUESTS", kRequests);
   SCOPED_TRACE(testing::Message() << "KVASIR_RANDOM_SEED=" << seed_);
   const auto cold = load(false);
   const auto engine = load(true);
