@@ -180,6 +180,7 @@ void LlmEngine::drop(RequestId id) {
 void LlmEngine::step() {
   std::vector<StepPart> parts = scheduler_.plan();
   if (parts.empty()) return;
+  const auto begun = Sequence::Clock::now();
   speculate(parts);
   std::vector<Segment> segments;
   bool decoding = true;
@@ -204,7 +205,7 @@ void LlmEngine::step() {
     scheduler_.computed(parts[i]);
     if (outcome.over) done.emplace_back(scheduler_.remove(parts[i].sequence->id), outcome.reason);
   }
-  pace_.step(tokens, Sequence::Clock::now() - started);
+  pace_.step(tokens, Sequence::Clock::now() - begun);
   // Whoever hears that an answer is complete finds its blocks free.
   publish();
   for (const auto& [sequence, reason] : done) {
@@ -221,6 +222,8 @@ void LlmEngine::speculate(std::span<StepPart> parts) {
   std::vector<Speculation*> guessing;
   const auto decoding =
       static_cast<int>(std::ranges::count_if(parts, [](const StepPart& part) { return part.sequence->decoding(); }));
+  // A step stays as short as one of prefill.
+  int most = std::max(0, settings_.step_tokens - decoding);
   if (draft_) draft_->set_batch(decoding);
   for (const StepPart& part : parts) {
     Sequence& sequence = *part.sequence;
@@ -231,9 +234,12 @@ void LlmEngine::speculate(std::span<StepPart> parts) {
     if (!sequence.speculation->guessed().empty()) guessing.push_back(sequence.speculation.get());
   }
   if (settings_.speculation.adapt) {
-    choose_lengths(guessing, decoding, costs_);
+    choose_lengths(guessing, decoding, most, costs_);
   } else {
-    for (Speculation* all : guessing) all->verify(static_cast<int>(all->guessed().size()));
+    for (Speculation* all : guessing) {
+      all->verify(std::min(most, static_cast<int>(all->guessed().size())));
+      most -= all->verified();
+    }
   }
   for (StepPart& part : parts) {
     Sequence& sequence = *part.sequence;

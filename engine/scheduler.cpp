@@ -7,7 +7,7 @@ namespace kvasir::engine {
 namespace {
 
 constexpr int kTokens = kernels::kKvBlock;
-// What a generated token counts for in the turns of namespaces; one of a prompt counts 1.
+// What a generated token counts for in the turns of namespaces; one of a prompt, or a guess, counts 1.
 constexpr int kOutputWeight = 2;
 
 int blocks_for(int tokens) {
@@ -59,6 +59,8 @@ Block Scheduler::take() {
 bool Scheduler::prefix_in_flight(const Sequence& sequence, int matched) const {
   if (!sequence.record) return false;
   for (const auto& other : running_) {
+    // What comes after this one may have to wait as long as there are others like it.
+    if (other->priority < sequence.priority) continue;
     if (!other->record || other->dropped > 0 || other->cache_namespace != sequence.cache_namespace || other->decoding())
       continue;
     const int wanted = static_cast<int>(reusable(sequence).size());
@@ -176,8 +178,10 @@ std::vector<StepPart> Scheduler::plan() {
 
 int Scheduler::make_room(Sequence& sequence, int tokens) {
   if (sequence.window > 0) tokens = std::min(tokens, sequence.window - sequence.position() - 1);
-  if (grow(sequence, 1 + tokens)) return tokens;
-  return static_cast<int>(sequence.blocks.size()) * kTokens - sequence.position() - 1;
+  if (!grow(sequence, 1 + tokens))
+    tokens = static_cast<int>(sequence.blocks.size()) * kTokens - sequence.position() - 1;
+  waiting_.charge(sequence.tenant, tokens);
+  return tokens;
 }
 
 void Scheduler::computed(const StepPart& part) {

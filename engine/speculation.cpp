@@ -53,7 +53,7 @@ Speculation::Verdict Speculation::observe(std::span<const TokenId> sampled) {
   return verdict;
 }
 
-void choose_lengths(std::span<Speculation* const> sequences, int decoding, const StepCosts& costs) {
+void choose_lengths(std::span<Speculation* const> sequences, int decoding, int most, const StepCosts& costs) {
   struct Candidate {
     double chance;  // that it is accepted
     Speculation* sequence;
@@ -66,6 +66,7 @@ void choose_lengths(std::span<Speculation* const> sequences, int decoding, const
   }
   // Chances fall along a sequence, so that its guesses stay in order.
   std::ranges::stable_sort(candidates, std::greater{}, &Candidate::chance);
+  candidates.resize(std::min(candidates.size(), static_cast<std::size_t>(std::max(0, most))));
   double tokens = decoding;
   double best_rate = kMargin * tokens / costs.seconds(decoding);
   std::size_t best = 0;

@@ -65,8 +65,8 @@ class Speculation {
 };
 
 // Divides a step's guesses: calls verify() with the lengths that give the most tokens a second, given `decoding`
-// sequences that get one token each in any case. All zero unless the gain is sure to exceed the cost.
+// sequences that get one token each in any case. All zero unless the gain is sure to exceed the cost; `most` in all.
 // Nothing is verified before there is a cost.
-void choose_lengths(std::span<Speculation* const> sequences, int decoding, const StepCosts& costs);
+void choose_lengths(std::span<Speculation* const> sequences, int decoding, int most, const StepCosts& costs);
 
 }  // namespace kvasir::engine

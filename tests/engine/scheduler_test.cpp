@@ -183,6 +183,14 @@ TEST_F(SchedulerTest, ComputesEqualPrefixesInFlightOnce) {
   EXPECT_GT(steps, 7);
 }
 
+TEST_F(SchedulerTest, WaitsForNoPrefixOfALowerPriority) {
+  start(64, {8, 16});
+  add({"a", 0, 200, 1, -1});
+  EXPECT_THAT(step(), ElementsAre(1));
+  add({"a", 0, 200, 1, 0});
+  EXPECT_THAT(step(), ElementsAre(2));
+}
+
 TEST_F(SchedulerTest, LetsPinsGiveWayToARequestThatFitsOnlyWithoutThem) {
   start(16, {8, 1024});
   add({"a", 0, 128});

@@ -97,7 +97,7 @@ Speculation speculation(int most) {
 int verified(Speculation& sequence, const StepCosts& costs, bool right) {
   sequence.guess({}, 64);
   Speculation* one = &sequence;
-  choose_lengths({&one, 1}, 1, costs);
+  choose_lengths({&one, 1}, 1, 64, costs);
   const int verified = sequence.verified();
   sequence.observe(Tokens(static_cast<std::size_t>(right ? verified + 1 : 1), right ? 1 : 2));
   return verified;
@@ -140,9 +140,24 @@ TEST(Speculation, GivesTheRowsToTheSequencesThatAreRightMoreOften) {
   good.guess({}, 64);
   bad.guess({}, 64);
   Speculation* const both[] = {&bad, &good};
-  choose_lengths(both, 2, steep);
+  choose_lengths(both, 2, 64, steep);
   EXPECT_GT(good.verified(), 0);
   EXPECT_EQ(bad.verified(), 0);
+}
+
+TEST(Speculation, VerifiesNoMoreRowsThanAStepMayHave) {
+  const StepCosts cheap = costs(0.01);
+  Speculation one = speculation(8);
+  Speculation other = speculation(8);
+  for (int i = 0; i < 30; ++i) {
+    verified(one, cheap, true);
+    verified(other, cheap, true);
+  }
+  one.guess({}, 64);
+  other.guess({}, 64);
+  Speculation* const both[] = {&one, &other};
+  choose_lengths(both, 2, 5, cheap);
+  EXPECT_EQ(one.verified() + other.verified(), 5);
 }
 
 TEST(Speculation, CountsWhatWasAcceptedAndWhatWasNot) {
