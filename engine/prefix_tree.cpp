@@ -269,7 +269,7 @@ int PrefixTree::evict(int wanted) {
     root_is_empty = root_is_empty || (parent.parent == nullptr && parent.children.empty());
     next = leaves_.begin();
   }
-  for (next = leaves_.begin(); freed < wanted && next != leaves_.end();) {
+  for (next = leaves_.begin(); freed < wanted && evictable() > 0 && next != leaves_.end();) {
     const int more = cut_way(**next);
     freed += more;
     root_is_empty = root_is_empty || more > 0;
