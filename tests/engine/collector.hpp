@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 namespace kvasir::engine {
 
 struct Answer {
@@ -57,6 +59,13 @@ inline std::shared_ptr<const GenerateInput> input_of(std::vector<rag::Message> m
   GenerateInput input;
   input.prompt = rag::analyse(std::move(messages), std::move(documents));
   return std::make_shared<GenerateInput>(std::move(input));
+}
+
+// An engine that is expected to load.
+inline std::unique_ptr<Engine> load(const EngineSettings& settings) {
+  auto engine = Engine::load(settings);
+  EXPECT_TRUE(engine) << engine.error().message;
+  return std::move(*engine);
 }
 
 inline Answer run(Engine& engine, GenerateRequest request) {

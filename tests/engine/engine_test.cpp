@@ -43,11 +43,6 @@ class EngineTest : public testing::Test {
     s.threads = 2;
     return s;
   }
-  static std::unique_ptr<Engine> load(const EngineSettings& s) {
-    auto engine = Engine::load(s);
-    EXPECT_TRUE(engine) << engine.error().message;
-    return std::move(*engine);
-  }
   // Bytes of one KV block of the tiny model: 3 layers, keys and values, 2 heads of 16, 16 tokens, f16.
   static constexpr std::uint64_t kBlockBytes = 3 * 2 * 2 * 16 * 16 * 2;
 

@@ -48,11 +48,6 @@ void compare(Random& random, Seen& seen) {
   settings.threads = 1;
   settings.speculation.max_tokens = 0;
   settings.speculation.prompt_lookup = false;
-  const auto load = [](const EngineSettings& s) {
-    auto engine = Engine::load(s);
-    EXPECT_TRUE(engine) << engine.error().message;
-    return std::move(*engine);
-  };
   const auto cold = load(settings);
 
   settings.step_tokens = random.between(16, 300);

@@ -50,11 +50,6 @@ class SlidingTest : public testing::Test {
     s.threads = 2;
     return s;
   }
-  static std::unique_ptr<Engine> load(const EngineSettings& s) {
-    auto engine = Engine::load(s);
-    EXPECT_TRUE(engine) << engine.error().message;
-    return std::move(*engine);
-  }
   static constexpr std::uint64_t kBlockBytes = 3 * 2 * 2 * 16 * 16 * 2;
 
   TinyModelFile file_;

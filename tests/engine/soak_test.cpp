@@ -74,9 +74,7 @@ class Soak : public testing::Test {
     if (tight)
       settings.kv_memory =
           kv_size(*read_shape(*ModelFile::open(model_.path())), settings.kv_type, kContext, 1, 0).request * 3;
-    auto engine = Engine::load(settings);
-    EXPECT_TRUE(engine) << engine.error().message;
-    return std::move(*engine);
+    return engine::load(settings);
   }
   void settle(const Pending& pending, Engine& cold) {
     const Answer answer = pending.collector->wait();
