@@ -49,7 +49,9 @@ struct EngineSettings {
   int max_sequences = 64;  // running at once
   int max_queue = 256;     // waiting for admission
   int max_context = 0;     // tokens; 0: what the model file says
-  int step_tokens = 256;   // prefill tokens of one step; a quarter while others decode
+  int step_tokens = 256;   // prefill tokens of one step
+  // How many times as long as decoding alone a step may take that also reads prompts; 0: no limit.
+  double prefill_slowdown = 2.5;
   int threads = 0;         // 0: one per core
   EvictionKind kv_eviction = EvictionKind::pgdsf;
   SpeculationSettings speculation;

@@ -36,20 +36,23 @@ Result<KvStorage> KvStorage::reserve(kernels::KvType type, int layers, const ker
   ::madvise(memory, bytes, MADV_HUGEPAGE);  // a wish, as in WeightArena
   KvStorage storage;
   storage.memory_ = std::unique_ptr<void, Unmap>(memory, Unmap{bytes});
+  storage.type_ = type;
   storage.layer_bytes_ = layer_bytes(type, shape);
-  auto* at = static_cast<std::byte*>(memory);
-  const std::size_t half = storage.layer_bytes_ * static_cast<std::size_t>(blocks);
-  for (int i = 0; i < layers; ++i, at += 2 * half) storage.layers_.push_back({at, at + half, type});
+  storage.block_bytes_ = bytes_per_block(type, layers, shape);
   return storage;
 }
 
+std::byte* KvStorage::block(BlockId id) const {
+  return static_cast<std::byte*>(memory_.get()) + static_cast<std::size_t>(id) * block_bytes_;
+}
+
+kernels::KvLayer KvStorage::layer(int index) const {
+  std::byte* keys = block(0) + static_cast<std::size_t>(index) * 2 * layer_bytes_;
+  return {keys, keys + layer_bytes_, static_cast<std::ptrdiff_t>(block_bytes_), type_};
+}
+
 void KvStorage::copy(BlockId from, BlockId to) {
-  const std::size_t source = static_cast<std::size_t>(from) * layer_bytes_;
-  const std::size_t target = static_cast<std::size_t>(to) * layer_bytes_;
-  for (const kernels::KvLayer& layer : layers_) {
-    std::memcpy(layer.k + target, layer.k + source, layer_bytes_);
-    std::memcpy(layer.v + target, layer.v + source, layer_bytes_);
-  }
+  std::memcpy(block(to), block(from), block_bytes_);
 }
 
 }  // namespace kvasir::engine

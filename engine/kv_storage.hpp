@@ -8,18 +8,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 namespace kvasir::engine {
 
-// Keys and values of `blocks` blocks for every layer, in the layout of kernels::KvLayer. Memory is reserved at once
-// and touched by first use. Zero at the beginning: a masked slot must never hold a NaN.
+// Keys and values of `blocks` blocks for every layer, in the layout of kernels::KvLayer. What belongs to a block lies
+// together: keys and values of the first layer, of the second … Memory is reserved at once and touched by first use;
+// were layers apart, a new huge page would be due in all of them in the same step, a stall of 0.4 s (SmolLM2: 120 MiB
+// to be zeroed). Zero at the beginning: a masked slot must never hold a NaN.
 class KvStorage {
  public:
   // Error: overloaded, if the memory cannot be reserved.
   static Result<KvStorage> reserve(kernels::KvType type, int layers, const kernels::AttentionShape& shape, int blocks);
 
-  kernels::KvLayer layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
+  kernels::KvLayer layer(int index) const;
   // Copies one block's keys and values in all layers (copy-on-write).
   void copy(BlockId from, BlockId to);
 
@@ -31,8 +32,11 @@ class KvStorage {
     void operator()(void* memory) const;
   };
   std::unique_ptr<void, Unmap> memory_{nullptr, Unmap{0}};
-  std::vector<kernels::KvLayer> layers_;
+  std::byte* block(BlockId id) const;
+
+  kernels::KvType type_ = kernels::KvType::f16;
   std::size_t layer_bytes_ = 0;  // of one block in one layer, keys or values
+  std::size_t block_bytes_ = 0;
 };
 
 }  // namespace kvasir::engine

@@ -39,6 +39,7 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
                  ? std::make_unique<DraftModel>(std::move(*files_.draft), files_.tokenizer->size(),
                                                 settings.speculation.adapt ? &costs_ : nullptr, threads_, kernels_)
                  : nullptr),
+      share_(settings.prefill_slowdown),
       scheduler_(pool_, tree_, storage_, {settings.max_sequences, settings.step_tokens}),
       runner_(*files_.model, storage_, threads_, kernels_),
       context_(std::min(files_.model->shape().context, blocks * kernels::kKvBlock)),
@@ -58,13 +59,16 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       });
 }
 
-// Reads all weights once, so that the first request does not pay for their page faults.
+// Reads all weights once, so that the first request does not pay for their page faults; then takes a first measurement.
 void LlmEngine::warm_up() {
   const Block block = pool_.take();
   const TokenId token = 0;
   const kernels::BlockRef ref{block.id(), 0};
   const Segment segment{{&token, 1}, 0, {&ref, 1}, 1};
   runner_.run({&segment, 1});
+  const auto started = Sequence::Clock::now();
+  runner_.run({&segment, 1});
+  costs_.measured(1, std::chrono::duration<double>(Sequence::Clock::now() - started).count());
 }
 
 LlmEngine::~LlmEngine() {
@@ -178,22 +182,26 @@ void LlmEngine::drop(RequestId id) {
 }
 
 void LlmEngine::step() {
-  std::vector<StepPart> parts = scheduler_.plan();
+  std::vector<StepPart> parts =
+      scheduler_.plan(share_.tokens(costs_.seconds(scheduler_.decoding()), settings_.step_tokens));
   if (parts.empty()) return;
   const auto begun = Sequence::Clock::now();
   speculate(parts);
   std::vector<Segment> segments;
-  bool decoding = true;
-  int rows = 0;
+  int decoded = 0;  // rows
+  int read = 0;
   for (const StepPart& part : parts) {
     segments.push_back(segment_of(part));
-    decoding = decoding && part.sequence->decoding();
-    rows += part.tokens;
+    (part.sequence->decoding() ? decoded : read) += part.tokens;
   }
   int tokens = 0;
   const auto started = Sequence::Clock::now();
   std::span<const float> logits = runner_.run(segments);
-  if (decoding) costs_.measured(rows, std::chrono::duration<double>(Sequence::Clock::now() - started).count());
+  const double took = std::chrono::duration<double>(Sequence::Clock::now() - started).count();
+  if (read == 0)
+    costs_.measured(decoded, took);
+  else if (decoded > 0)
+    share_.measured(costs_.seconds(decoded), read, took);
   ++counters_.steps;
   const auto vocabulary = static_cast<std::size_t>(files_.model->shape().vocabulary);
   std::vector<std::pair<std::unique_ptr<Sequence>, std::optional<FinishReason>>> done;

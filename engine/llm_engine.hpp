@@ -4,6 +4,7 @@
 #include "engine/draft_model.hpp"
 #include "engine/engine.hpp"
 #include "engine/intake.hpp"
+#include "engine/prefill_share.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/step_runner.hpp"
 
@@ -87,6 +88,7 @@ class LlmEngine final : public Engine {
   kernels::ThreadPool threads_;
   StepCosts costs_;                    // of steps that decode only
   std::unique_ptr<DraftModel> draft_;  // null: none; its blocks are held by sequences
+  PrefillShare share_;
   Scheduler scheduler_;
   StepRunner runner_;
   int context_;

@@ -141,6 +141,10 @@ void Scheduler::preempt_last() {
   ++preemptions_;
 }
 
+int Scheduler::decoding() const {
+  return static_cast<int>(std::ranges::count_if(running_, [](const auto& sequence) { return sequence->decoding(); }));
+}
+
 bool Scheduler::grow(Sequence& sequence, int tokens) {
   while (static_cast<int>(sequence.blocks.size()) < blocks_for(sequence.position() + tokens)) {
     Block block = take();
@@ -150,7 +154,7 @@ bool Scheduler::grow(Sequence& sequence, int tokens) {
   return true;
 }
 
-std::vector<StepPart> Scheduler::plan() {
+std::vector<StepPart> Scheduler::plan(int beside) {
   admit();
   for (const auto& sequence : running_)
     if (sequence->window > 0 && sequence->position() == sequence->window) sequence->slide();
@@ -164,7 +168,7 @@ std::vector<StepPart> Scheduler::plan() {
       parts.push_back({sequence.get(), 1});
       waiting_.charge(sequence->tenant, kOutputWeight);
     }
-  if (!parts.empty()) budget = std::max(1, budget / 4);
+  if (!parts.empty()) budget = std::min(budget, beside);
   for (const auto& sequence : running_) {
     if (sequence->decoding() || budget == 0) continue;
     int tokens = std::min(budget, sequence->size() - sequence->computed);

@@ -22,7 +22,7 @@ namespace kvasir::engine {
 
 struct SchedulerLimits {
   int max_sequences = 64;
-  int step_tokens = 256;  // prefill tokens of a step; a quarter while others decode
+  int step_tokens = 256;  // prefill tokens of a step
 };
 
 struct StepPart {
@@ -39,8 +39,9 @@ class Scheduler {
   // Takes the sequence out, wherever it is; null if unknown.
   std::unique_ptr<Sequence> remove(Engine::RequestId id);
 
-  // Admits what fits, finds blocks for growth, and divides the step's budget. Empty: nothing to do.
-  std::vector<StepPart> plan();
+  // Admits what fits, finds blocks for growth, and divides the step's budget: `beside` tokens of prompts at most where
+  // others decode. Empty: nothing to do.
+  std::vector<StepPart> plan(int beside);
   // Finds blocks for the first of `tokens` guesses, as many as it can without preempting anybody, and says how many.
   int make_room(Sequence& sequence, int tokens);
   // The KV of the part is written: records whole blocks in the tree, and pins what of the prompt is to be kept.
@@ -48,6 +49,7 @@ class Scheduler {
   // Stops sequences that hold these documents from recording any more.
   void forget(std::span<const std::string> documents);
 
+  int decoding() const;
   int running() const { return static_cast<int>(running_.size()); }
   int waiting() const { return waiting_.size(); }
   // Tokens that all who are in will still have computed, as far as `pace` can tell.

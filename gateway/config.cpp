@@ -138,6 +138,9 @@ engine::EngineSettings read_engine(ConfigSection section) {
   section.read("max_queue", engine.max_queue, 0, 1'000'000);
   section.read("max_context", engine.max_context, 0, 1 << 24);
   section.read("step_tokens", engine.step_tokens, 16, 1 << 16);
+  section.read("prefill_slowdown", engine.prefill_slowdown, 0.0, 1000.0);
+  if (engine.prefill_slowdown > 0 && engine.prefill_slowdown <= 1)
+    section.error(section.mark("prefill_slowdown"), "prefill_slowdown must be above 1, or 0 for no limit");
   section.read("threads", engine.threads, 0, 1024);
   if (section.read_word("kv_eviction", {"pgdsf", "lru"}, {}) == "lru") engine.kv_eviction = engine::EvictionKind::lru;
   ConfigSection speculation = section.section("speculation");

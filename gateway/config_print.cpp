@@ -76,6 +76,7 @@ void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
   out << YAML::Key << "max_queue" << YAML::Value << engine.max_queue;
   out << YAML::Key << "max_context" << YAML::Value << engine.max_context;
   out << YAML::Key << "step_tokens" << YAML::Value << engine.step_tokens;
+  out << YAML::Key << "prefill_slowdown" << YAML::Value << engine.prefill_slowdown;
   out << YAML::Key << "threads" << YAML::Value << engine.threads;
   const bool lru = engine.kv_eviction == engine::EvictionKind::lru;
   out << YAML::Key << "kv_eviction" << YAML::Value << (lru ? "lru" : "pgdsf");

@@ -227,7 +227,6 @@ void attend(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rop
   const Queries queries{rows * group, group, first_length, shape.window};
   const Scratch s = cut(scratch, queries.count, dim);
   const auto head_stride = static_cast<std::ptrdiff_t>(kv_head_bytes(Type, dim));
-  const std::ptrdiff_t block_stride = head_stride * shape.kv_heads;
   const int longest = first_length + rows - 1;
 
   int rotated_for = 0;
@@ -250,13 +249,13 @@ void attend(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rop
     const int blocks = (tokens + kKvBlock - 1) / kKvBlock;
     const BlockRef* refs = table + begin / kKvBlock;
     const std::byte* values[kSplitBlocks];
-    for (int b = 0; b < blocks; ++b) values[b] = kv.v + refs[b].block * block_stride + kv_head * head_stride;
+    for (int b = 0; b < blocks; ++b) values[b] = kv.v + refs[b].block * kv.block_stride + kv_head * head_stride;
     for (int b = 0; b < blocks;) {
       if (refs[b].shift != rotated_for) rotate(refs[b].shift);
-      const std::byte* first = kv.k + refs[b].block * block_stride + kv_head * head_stride;
+      const std::byte* first = kv.k + refs[b].block * kv.block_stride + kv_head * head_stride;
       float* scores = s.scores + b * kKvBlock;
       if (queries.count <= 4 && b + 1 < blocks && refs[b + 1].shift == rotated_for) {
-        const std::byte* const pair[2] = {first, kv.k + refs[b + 1].block * block_stride + kv_head * head_stride};
+        const std::byte* const pair[2] = {first, kv.k + refs[b + 1].block * kv.block_stride + kv_head * head_stride};
         score_all<Type, 2>(pair, s.rotated, queries.count, dim, shape.scale, scores);
         b += 2;
       } else {

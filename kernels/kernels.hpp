@@ -71,7 +71,7 @@ struct BlockRef {
 enum class KvType : std::uint8_t { f16, int8, int4 };
 inline constexpr std::array<std::string_view, 3> kKvTypeNames = {"f16", "int8", "int4"};
 
-// KV of one layer. Block b, KV head h begin at (b * kv_heads + h) * kv_head_bytes() in `k` and in `v`:
+// KV of one layer. Block b, KV head h begin at b * block_stride + h * kv_head_bytes() in `k` and in `v`:
 //   keys   [head_dim, 16 tokens]   (lanes are tokens; int4: bytes [head_dim / 2, 16], the even dimension's bits are
 //   low) values [16 tokens, head_dim]   (lanes are dimensions; int4: bytes [16, head_dim / 16, 8], dimension i's bits
 //   are low,
@@ -80,6 +80,7 @@ inline constexpr std::array<std::string_view, 3> kKvTypeNames = {"f16", "int8", 
 struct KvLayer {
   std::byte* k = nullptr;
   std::byte* v = nullptr;
+  std::ptrdiff_t block_stride = 0;  // bytes
   KvType type = KvType::f16;
 };
 

@@ -90,7 +90,7 @@ void write_quantized(const Slot& to, const float* k, const float* v) {
 void kv_write(const KvLayer& kv, const AttentionShape& shape, int block, int slot, const float* k, const float* v) {
   const auto head_bytes = static_cast<std::ptrdiff_t>(kv_head_bytes(kv.type, shape.head_dim));
   for (int h = 0; h < shape.kv_heads; ++h, k += shape.head_dim, v += shape.head_dim) {
-    const std::ptrdiff_t at = (static_cast<std::ptrdiff_t>(block) * shape.kv_heads + h) * head_bytes;
+    const std::ptrdiff_t at = block * kv.block_stride + h * head_bytes;
     const Slot to{kv.k + at, kv.v + at, slot, shape.head_dim};
     switch (kv.type) {
       case KvType::f16:

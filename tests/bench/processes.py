@@ -37,13 +37,14 @@ def pinned(core, command):
     return command if core is None else ["taskset", "-c", str(core), *command]
 
 
-def start_kvasir(binary, folder, upstream_port, more="", core=None):
-    """`more`: further lines of YAML."""
+def start_kvasir(binary, folder, upstream_port, more="", core=None, models=""):
+    """`more`: further lines of YAML. `models`: further entries of the list of models."""
     port, admin = free_port(), free_port()
     config = folder / "kvasir.yaml"
     config.write_text(f"""server: {{listen: "127.0.0.1:{port}", admin: "127.0.0.1:{admin}", threads: 1}}
 models:
   - {{name: mock, upstream: {{base_url: "http://127.0.0.1:{upstream_port}/v1", model: mock}}}}
+{models}
 default_model: mock
 {more}
 """)

@@ -51,6 +51,7 @@ void compare(Random& random, Seen& seen) {
   const auto cold = load(settings);
 
   settings.step_tokens = random.between(16, 300);
+  settings.prefill_slowdown = random.one_in(2) ? 0 : 1.5;
   settings.threads = random.between(1, 3);
   settings.max_sequences = random.between(2, 50);
   settings.speculation = {random.one_in(2), random.between(0, 8), false};

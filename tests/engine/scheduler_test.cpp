@@ -48,7 +48,7 @@ class SchedulerTest : public testing::Test {
   // One step; tokens come from nowhere. Returns who has been admitted.
   std::vector<Engine::RequestId> step() {
     std::vector<Engine::RequestId> admitted;
-    for (const StepPart& part : scheduler_->plan()) {
+    for (const StepPart& part : scheduler_->plan(64)) {
       Sequence& sequence = *part.sequence;
       if (std::find(seen_.begin(), seen_.end(), sequence.id) == seen_.end()) {
         seen_.push_back(sequence.id);

@@ -46,7 +46,7 @@ auth:
   admin: {sha256: "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"}
 models:
   - name: smollm2
-    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: int8, max_sequences: 32,
+    engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: int8, max_sequences: 32, prefill_slowdown: 4,
              kv_eviction: lru, chat_template: gemma, speculation: {prompt_lookup: false, max_tokens: 5},
              lora: [{name: style, path: style.gguf, scale: 0.5}]}
   - name: mock
@@ -77,6 +77,7 @@ cache:
   EXPECT_EQ(settings.models.at(0).engine->chat_template, "gemma");
   EXPECT_THAT(settings.models.at(0).engine->lora, ElementsAre(engine::LoraSettings{"style", "style.gguf", 0.5F}));
   EXPECT_EQ(settings.models.at(0).engine->kv_eviction, engine::EvictionKind::lru);
+  EXPECT_EQ(settings.models.at(0).engine->prefill_slowdown, 4);
   EXPECT_EQ(settings.models.at(0).engine->kv_type, kernels::KvType::int8);
   EXPECT_FALSE(settings.models.at(0).engine->speculation.prompt_lookup);
   EXPECT_EQ(settings.models.at(0).engine->speculation.max_tokens, 5);
@@ -117,6 +118,11 @@ TEST(Config, reports_all_errors_with_their_places) {
                           HasSubstr("k.yaml:4:5: model 'b' needs either engine or upstream"),
                           HasSubstr("k.yaml:5:46: models[2].engine.kv_eviction is 'fifo'"),
                           HasSubstr("k.yaml:7:8: cache.ttl is 'soon'")));
+}
+
+TEST(Config, refuses_a_slowdown_that_leaves_no_time) {
+  EXPECT_THAT(messages(parse("models: [{name: a, engine: {gguf: x, prefill_slowdown: 0.5}}]\n")),
+              ElementsAre(HasSubstr("k.yaml:1:56: prefill_slowdown must be above 1, or 0 for no limit")));
 }
 
 TEST(Config, knows_the_chat_templates_by_name) {

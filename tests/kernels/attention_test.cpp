@@ -67,7 +67,7 @@ struct Storage {
   Storage(const Sequence& s, KvType type)
       : k(s.table.size() * static_cast<std::size_t>(s.shape.kv_heads) * kv_head_bytes(type, s.shape.head_dim)),
         v(k.size()),
-        layer{k.data(), v.data(), type} {}
+        layer{k.data(), v.data(), static_cast<std::ptrdiff_t>(k.size() / s.table.size()), type} {}
 };
 
 // Writes the sequence's KV; keys are rotated for position - shift of their block.
