@@ -52,7 +52,7 @@ struct EngineSettings {
   int step_tokens = 256;   // prefill tokens of one step
   // How many times as long as decoding alone a step may take that also reads prompts; 0: no limit.
   double prefill_slowdown = 2.5;
-  int threads = 0;         // 0: one per core
+  int threads = 0;  // 0: one per core
   EvictionKind kv_eviction = EvictionKind::pgdsf;
   SpeculationSettings speculation;
   std::vector<LoraSettings> lora;  // by unique names
