@@ -1,12 +1,18 @@
+#define XXH_INLINE_ALL
 #include "engine/engine.hpp"
 
 #include "engine/chat_defaults.hpp"
 #include "engine/llm_engine.hpp"
 #include "engine/memory_limit.hpp"
+#include "rag/sha256.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <string>
+
+#include <fmt/format.h>
+#include <xxhash.h>
 
 namespace kvasir::engine {
 namespace {
@@ -81,6 +87,16 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineSettings& settings) {
     auto draft = load_draft(*draft_source, *files.tokenizer, shape->context, static_cast<int>(blocks));
     if (!draft) return draft.error();
     files.draft = std::move(*draft);
+  }
+  if (!settings.kv_disk.empty()) {
+    // A folder of its own for each model: their bounds are apart.
+    const auto name = rag::Sha256::of(std::filesystem::absolute(settings.gguf).string());
+    auto disk = KvDisk::open(std::filesystem::path(settings.kv_disk) /
+                                 fmt::format("{:02x}{:02x}{:02x}{:02x}", name[0], name[1], name[2], name[3]),
+                             settings.kv_disk_size);
+    if (!disk) return disk.error();
+    files.disk.emplace(std::move(*disk));
+    files.weights_hash = XXH3_64bits(file->bytes().data(), file->bytes().size());
   }
   auto storage = KvStorage::reserve(settings.kv_type, shape->layers, shape->attention, static_cast<int>(blocks));
   if (!storage) return storage.error();

@@ -54,6 +54,8 @@ struct EngineSettings {
   double prefill_slowdown = 2.5;
   int threads = 0;  // 0: one per core
   EvictionKind kv_eviction = EvictionKind::pgdsf;
+  std::string kv_disk;                      // folder for KV blocks that leave memory; empty: none
+  std::uint64_t kv_disk_size = 8ULL << 30;  // bytes it may have for this model
   SpeculationSettings speculation;
   std::vector<LoraSettings> lora;  // by unique names
   std::string draft;               // path of a small model with the same tokens, which guesses; or empty
@@ -212,6 +214,11 @@ struct EngineStats {
   std::uint64_t accepted_tokens = 0;  // proposed by speculation
   std::uint64_t rejected_tokens = 0;
   std::uint64_t evicted_blocks = 0;
+  std::uint64_t kv_disk_bytes = 0;
+  std::uint64_t kv_disk_written_blocks = 0;
+  std::uint64_t kv_disk_read_blocks = 0;
+  std::uint64_t kv_disk_lost_blocks = 0;     // evicted faster than the disk takes them
+  std::uint64_t kv_disk_damaged_blocks = 0;  // dropped: their file was not what it should be
   std::uint64_t preemptions = 0;
   std::uint64_t cancelled = 0;
   std::uint64_t steps = 0;

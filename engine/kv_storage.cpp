@@ -42,17 +42,17 @@ Result<KvStorage> KvStorage::reserve(kernels::KvType type, int layers, const ker
   return storage;
 }
 
-std::byte* KvStorage::block(BlockId id) const {
-  return static_cast<std::byte*>(memory_.get()) + static_cast<std::size_t>(id) * block_bytes_;
+std::span<std::byte> KvStorage::block(BlockId id) {
+  return {static_cast<std::byte*>(memory_.get()) + static_cast<std::size_t>(id) * block_bytes_, block_bytes_};
 }
 
-kernels::KvLayer KvStorage::layer(int index) const {
-  std::byte* keys = block(0) + static_cast<std::size_t>(index) * 2 * layer_bytes_;
+kernels::KvLayer KvStorage::layer(int index) {
+  std::byte* keys = block(0).data() + static_cast<std::size_t>(index) * 2 * layer_bytes_;
   return {keys, keys + layer_bytes_, static_cast<std::ptrdiff_t>(block_bytes_), type_};
 }
 
 void KvStorage::copy(BlockId from, BlockId to) {
-  std::memcpy(block(to), block(from), block_bytes_);
+  std::memcpy(block(to).data(), block(from).data(), block_bytes_);
 }
 
 }  // namespace kvasir::engine

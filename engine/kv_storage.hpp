@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 namespace kvasir::engine {
 
@@ -20,8 +21,11 @@ class KvStorage {
   // Error: overloaded, if the memory cannot be reserved.
   static Result<KvStorage> reserve(kernels::KvType type, int layers, const kernels::AttentionShape& shape, int blocks);
 
-  kernels::KvLayer layer(int index) const;
-  // Copies one block's keys and values in all layers (copy-on-write).
+  kernels::KvLayer layer(int index);
+  // One block's keys and values in all layers: the same bytes for the same type, shape and values.
+  std::span<std::byte> block(BlockId id);
+  std::size_t block_bytes() const { return block_bytes_; }
+  // Copy-on-write.
   void copy(BlockId from, BlockId to);
 
   static std::size_t bytes_per_block(kernels::KvType type, int layers, const kernels::AttentionShape& shape);
@@ -32,8 +36,6 @@ class KvStorage {
     void operator()(void* memory) const;
   };
   std::unique_ptr<void, Unmap> memory_{nullptr, Unmap{0}};
-  std::byte* block(BlockId id) const;
-
   kernels::KvType type_ = kernels::KvType::f16;
   std::size_t layer_bytes_ = 0;  // of one block in one layer, keys or values
   std::size_t block_bytes_ = 0;

@@ -1,5 +1,7 @@
 #include "engine/llm_engine.hpp"
 
+#include "rag/sha256.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -8,6 +10,8 @@ namespace {
 
 // How long a prompt that a request named is kept after its last use.
 constexpr std::chrono::seconds kNamedPromptLife = std::chrono::minutes(5);
+// How long the end of the engine may take to write KV to disk.
+constexpr std::chrono::seconds kLeaveWithin{5};
 
 std::chrono::microseconds between(Sequence::Clock::time_point from, Sequence::Clock::time_point to) {
   return std::chrono::duration_cast<std::chrono::microseconds>(to - from);
@@ -46,6 +50,7 @@ LlmEngine::LlmEngine(const EngineSettings& settings, LoadedFiles files, KvStorag
       reader_(*files_.tokenizer, *files_.chat, *files_.constraints, files_.lora, context_, settings.speculation,
               draft_.get(), kernels_) {
   warm_up();
+  if (files_.disk) open_tier();
   publish();
   thread_ = std::thread([this] { work(); });
   intake_ = std::make_unique<Intake>(
@@ -69,6 +74,45 @@ void LlmEngine::warm_up() {
   const auto started = Sequence::Clock::now();
   runner_.run({&segment, 1});
   costs_.measured(1, std::chrono::duration<double>(Sequence::Clock::now() - started).count());
+}
+
+std::string LlmEngine::fingerprint() {
+  std::vector<TokenId> tokens;
+  for (int i = 0; i < kernels::kKvBlock; ++i) tokens.push_back(i % files_.tokenizer->size());
+  const Block block = pool_.take();
+  const kernels::BlockRef ref{block.id(), 0};
+  rag::Sha256 hash;
+  hash.add(&files_.weights_hash, sizeof(files_.weights_hash));
+  hash.add(&settings_.kv_type, sizeof(settings_.kv_type));
+  const auto add = [&](const std::string& adapter, std::span<const LoraUse> lora) {
+    const Segment segment{tokens, 0, {&ref, 1}, 1, lora};
+    const std::span<const float> logits = runner_.run({&segment, 1});
+    const std::span<const std::byte> values = storage_.block(block.id());
+    hash.add(adapter.c_str(), adapter.size() + 1);
+    hash.add(values.data(), values.size());
+    hash.add(logits.data(), logits.size_bytes());
+  };
+  add("", {});
+  for (const LoraSettings& adapter : settings_.lora) {
+    const LoraRequest wanted{adapter.name, 1};
+    if (const auto lora = files_.lora.resolve({&wanted, 1})) add(adapter.name, *lora);
+  }
+  const rag::Sha256::Digest digest = hash.finish();
+  return {digest.begin(), digest.end()};
+}
+
+void LlmEngine::open_tier() {
+  tier_ = std::make_unique<KvTier>(std::move(*files_.disk), storage_, fingerprint());
+  tree_.on_evict([this](const CachedRun& run) { tier_->save(run); });
+  scheduler_.load_with([this](int number, const Sequence& sequence, int first, std::vector<BlockId> into) {
+    tier_->load(sequence.cache_namespace, sequence.tokens, first, std::move(into),
+                seconds_to_prefill_ * kernels::kKvBlock, [this, number](int blocks) {
+                  post([this, number, blocks] {
+                    scheduler_.loaded(number, blocks);
+                    publish();
+                  });
+                });
+  });
 }
 
 LlmEngine::~LlmEngine() {
@@ -105,12 +149,24 @@ std::uint64_t LlmEngine::invalidate(const std::vector<std::string>& document_key
     removed->set_value(tree_.invalidate(document_keys));
     publish();
   });
-  return result.get();
+  const std::uint64_t blocks = result.get();
+  return blocks + (tier_ ? tier_->invalidate(document_keys) : 0);
 }
 
 EngineStats LlmEngine::stats() const {
-  const std::lock_guard lock(stats_mutex_);
-  return stats_;
+  EngineStats now;
+  {
+    const std::lock_guard lock(stats_mutex_);
+    now = stats_;
+  }
+  if (!tier_) return now;
+  const KvTierStats disk = tier_->stats();
+  now.kv_disk_bytes = disk.bytes;
+  now.kv_disk_written_blocks = disk.written;
+  now.kv_disk_read_blocks = disk.read;
+  now.kv_disk_lost_blocks = disk.lost;
+  now.kv_disk_damaged_blocks = disk.damaged;
+  return now;
 }
 
 void LlmEngine::post(Message message) {
@@ -133,7 +189,7 @@ void LlmEngine::read_messages(bool wait) {
 
 void LlmEngine::work() {
   for (;;) {
-    read_messages(scheduler_.running() + scheduler_.waiting() == 0);
+    read_messages(scheduler_.running() + scheduler_.waiting() == 0 || scheduler_.only_loads());
     {
       const std::lock_guard lock(mutex_);
       if (stop_ && messages_.empty()) break;
@@ -143,6 +199,14 @@ void LlmEngine::work() {
   for (const RequestId id : scheduler_.ids())
     if (const auto sequence = scheduler_.remove(id))
       sequence->listener->failed({ErrorCode::shutting_down, "The engine is shutting down.", "", 0});
+  if (!tier_) return;
+  // What memory has is worth something to the next start.
+  const auto deadline = std::chrono::steady_clock::now() + kLeaveWithin;
+  tree_.visit([&](const CachedRun& run) {
+    tier_->save_until(run, deadline);
+    return std::chrono::steady_clock::now() < deadline;
+  });
+  tier_->drain(deadline);
 }
 
 int LlmEngine::retry_after() const {
@@ -202,6 +266,8 @@ void LlmEngine::step() {
     costs_.measured(decoded, took);
   else if (decoded > 0)
     share_.measured(costs_.seconds(decoded), read, took);
+  else
+    seconds_to_prefill_ += (seconds_to_prefill_ == 0 ? 1 : 0.2) * (took / read - seconds_to_prefill_);
   ++counters_.steps;
   const auto vocabulary = static_cast<std::size_t>(files_.model->shape().vocabulary);
   std::vector<std::pair<std::unique_ptr<Sequence>, std::optional<FinishReason>>> done;

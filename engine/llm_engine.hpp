@@ -4,6 +4,7 @@
 #include "engine/draft_model.hpp"
 #include "engine/engine.hpp"
 #include "engine/intake.hpp"
+#include "engine/kv_tier.hpp"
 #include "engine/prefill_share.hpp"
 #include "engine/scheduler.hpp"
 #include "engine/step_runner.hpp"
@@ -31,6 +32,8 @@ struct LoadedFiles {
   std::unique_ptr<OutputConstraints> constraints;
   std::optional<DraftFiles> draft;
   LoraLibrary lora;
+  std::optional<KvDisk> disk;
+  std::uint64_t weights_hash = 0;  // of the model's file, where there is a disk
 };
 
 class LlmEngine final : public Engine {
@@ -50,6 +53,10 @@ class LlmEngine final : public Engine {
   using Message = std::function<void()>;
   void post(Message message);
   void warm_up();
+  void open_tier();
+  // Tells apart what gives other KV for the same tokens: the model's file, and, by what a few tokens give with each,
+  // adapters and kernels.
+  std::string fingerprint();
   void work();
   void read_messages(bool wait);
   void accept(std::unique_ptr<Sequence> sequence);
@@ -104,6 +111,9 @@ class LlmEngine final : public Engine {
   EngineStats stats_;     // published after each step
   EngineStats counters_;  // the engine thread's own
   Pace pace_;
+  double seconds_to_prefill_ = 0;  // a token, in steps without decoding; 0: not known yet
+
+  std::unique_ptr<KvTier> tier_;  // null: no disk
 
   std::thread thread_;
   std::unique_ptr<Intake> intake_;  // last: its thread posts messages to the engine's

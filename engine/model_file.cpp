@@ -107,6 +107,10 @@ const std::string& ModelFile::path() const {
   return impl_->path;
 }
 
+std::span<const std::byte> ModelFile::bytes() const {
+  return impl_->mapping.bytes();
+}
+
 std::optional<std::int64_t> ModelFile::integer(std::string_view key) const {
   if (const auto* value = impl_->get<std::int64_t>(key)) return *value;
   const auto* value = impl_->get<std::uint64_t>(key);

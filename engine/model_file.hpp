@@ -42,6 +42,7 @@ class ModelFile {
   ~ModelFile();
 
   const std::string& path() const;
+  std::span<const std::byte> bytes() const;  // of the whole file
   // Metadata by full key ("llama.block_count"). Numbers of any width convert; a value of another kind is nullopt.
   std::optional<std::int64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;

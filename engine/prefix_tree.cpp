@@ -264,6 +264,11 @@ int PrefixTree::evict(int wanted) {
       continue;
     }
     policy_->evicted(leaf.priority);
+    if (evicted_)
+      tell(leaf, keep, [this](const CachedRun& run) {
+        evicted_(run);
+        return true;
+      });
     const Node& parent = *leaf.parent;
     cut(leaf, keep);
     root_is_empty = root_is_empty || (parent.parent == nullptr && parent.children.empty());

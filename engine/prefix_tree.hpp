@@ -42,6 +42,14 @@ struct PrefixMatch {
   int partial_tokens = 0;
 };
 
+// Blocks of the tree, and what leads to them.
+struct CachedRun {
+  std::string_view space;
+  std::span<const TokenId> prefix;                         // whole blocks, to the end of `blocks`
+  std::span<const Block> blocks;                           // its last ones
+  std::span<const std::pair<int, std::string>> documents;  // of the prefix, by the block that each begins in
+};
+
 class PrefixTree {
  public:
   using Clock = std::chrono::steady_clock;
@@ -62,6 +70,12 @@ class PrefixTree {
     int evictable_blocks = 0;  // until the match holds them
   };
   Resident resident(std::string_view space, std::span<const TokenId> tokens) const;
+
+  // Is told of blocks before they are evicted. A prefix with more documents than the tree keeps apart is never told.
+  using Visit = std::function<bool(const CachedRun&)>;
+  void on_evict(std::function<void(const CachedRun&)> told) { evicted_ = std::move(told); }
+  // Tells of all blocks, what leads to a run before it and the most valuable first, until `visit` returns false.
+  void visit(const Visit& visit) const;
 
   // Records that blocks[i] holds tokens [16 i, 16 i + 16). `tokens` covers the blocks exactly. Where the tree already
   // has a block for the same prefix, `blocks[i]` is exchanged for it: equal prefixes hold one block. Documents are in
@@ -136,6 +150,8 @@ class PrefixTree {
   // Cuts a node, and everything below it, at this block; the node itself goes when nothing is left. Returns the blocks
   // removed.
   int cut(Node& node, int from_block);
+  // Calls `visit` with the node's blocks from this one on, and returns what it did.
+  bool tell(const Node& node, int from_block, const Visit& visit) const;
   // Cuts the way to this leaf at the first block that only the tree holds. Returns how many became free.
   int cut_way(Node& leaf);
   void erase_empty_roots();
@@ -154,6 +170,7 @@ class PrefixTree {
   std::unique_ptr<EvictionPolicy> policy_;
   Now now_;
   std::map<std::string, std::unique_ptr<Node>, std::less<>> roots_;
+  std::function<void(const CachedRun&)> evicted_;
   std::set<Node*, LessValuable> leaves_;  // that no pin is on
   Pins pins_;
   std::uint64_t moment_ = 0;

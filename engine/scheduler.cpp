@@ -96,6 +96,7 @@ Scheduler::Admission Scheduler::try_admit(Sequence& sequence) {
     storage_.copy(match.partial.id(), sequence.table[static_cast<std::size_t>(sequence.recorded)].block);
     sequence.computed += match.partial_tokens;
   }
+  start_load(sequence);
   if (!sequence.admitted_before) {
     sequence.admitted_before = true;
     sequence.reused = sequence.computed;
@@ -103,6 +104,42 @@ Scheduler::Admission Scheduler::try_admit(Sequence& sequence) {
     waiting_.charge(sequence.tenant, sequence.size() - sequence.computed);
   }
   return Admission::admitted;
+}
+
+void Scheduler::start_load(Sequence& sequence) {
+  const int first = sequence.recorded;
+  const int wanted = static_cast<int>(reusable(sequence).size()) / kTokens - first;
+  if (!load_ || !sequence.record || sequence.loaded || wanted <= 0) return;
+  sequence.loaded = true;
+  sequence.loading = ++last_load_;
+  Loading& load = being_loaded_[last_load_];
+  load.first = first;
+  std::vector<BlockId> into;
+  for (int i = first; i < first + wanted; ++i) {
+    load.blocks.push_back(sequence.blocks[static_cast<std::size_t>(i)].share());
+    into.push_back(load.blocks.back().id());
+  }
+  load_(last_load_, sequence, first, std::move(into));
+}
+
+void Scheduler::loaded(int number, int blocks) {
+  const auto found = std::ranges::find(running_, number, [](const auto& sequence) { return sequence->loading; });
+  if (found != running_.end()) {
+    Sequence& sequence = **found;
+    sequence.loading = 0;
+    const int computed = (being_loaded_.at(number).first + blocks) * kTokens;
+    if (blocks > 0 && computed > sequence.computed) {
+      sequence.reused += computed - sequence.computed;
+      sequence.computed = computed;
+      if (sequence.record) record(sequence);
+    }
+  }
+  being_loaded_.erase(number);
+}
+
+bool Scheduler::only_loads() const {
+  return !running_.empty() &&
+         std::ranges::all_of(running_, [](const auto& sequence) { return sequence->loading != 0; });
 }
 
 void Scheduler::enter(std::unique_ptr<Sequence> sequence) {
@@ -170,7 +207,7 @@ std::vector<StepPart> Scheduler::plan(int beside) {
     }
   if (!parts.empty()) budget = std::min(budget, beside);
   for (const auto& sequence : running_) {
-    if (sequence->decoding() || budget == 0) continue;
+    if (sequence->decoding() || sequence->loading != 0 || budget == 0) continue;
     int tokens = std::min(budget, sequence->size() - sequence->computed);
     // What a token sees follows from its index alone, so the window slides between the same tokens in every chunk.
     if (sequence->window > 0) tokens = std::min(tokens, sequence->window - sequence->position());

@@ -14,6 +14,8 @@
 #include "engine/waiting_queue.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -35,6 +37,13 @@ class Scheduler {
   Scheduler(BlockPool& pool, PrefixTree& tree, KvStorage& storage, const SchedulerLimits& limits)
       : pool_(pool), tree_(tree), storage_(storage), limits_(limits), labels_(tree) {}
 
+  // Blocks on disk are looked for with this, which calls loaded() later. `storage`'s blocks from `first` on are filled
+  // meanwhile.
+  using Load = std::function<void(int number, const Sequence& sequence, int first, std::vector<BlockId> into)>;
+  void load_with(Load load) { load_ = std::move(load); }
+  // The load with this number is over and has filled so many blocks.
+  void loaded(int number, int blocks);
+
   void add(std::unique_ptr<Sequence> sequence) { waiting_.add(std::move(sequence)); }
   // Takes the sequence out, wherever it is; null if unknown.
   std::unique_ptr<Sequence> remove(Engine::RequestId id);
@@ -49,6 +58,8 @@ class Scheduler {
   // Stops sequences that hold these documents from recording any more.
   void forget(std::span<const std::string> documents);
 
+  // All that runs waits for the disk.
+  bool only_loads() const;
   int decoding() const;
   int running() const { return static_cast<int>(running_.size()); }
   int waiting() const { return waiting_.size(); }
@@ -64,6 +75,7 @@ class Scheduler {
   void admit();
   Admission try_admit(Sequence& sequence);
   void enter(std::unique_ptr<Sequence> sequence);
+  void start_load(Sequence& sequence);
   // A running sequence will soon have computed more of this prompt than the tree has.
   bool prefix_in_flight(const Sequence& sequence, int matched) const;
   // Makes room for `tokens` from `computed` on.
@@ -80,6 +92,13 @@ class Scheduler {
   SchedulerLimits limits_;
   PrefixLabels labels_;
   WaitingQueue waiting_;
+  Load load_;  // empty: there is no disk
+  struct Loading {
+    int first = 0;              // of the sequence's blocks
+    std::vector<Block> blocks;  // held, whatever becomes of the sequence
+  };
+  std::map<int, Loading> being_loaded_;  // by number
+  int last_load_ = 0;
   std::vector<std::unique_ptr<Sequence>> running_;  // by priority, then in order of admission
   std::uint64_t evicted_blocks_ = 0;
   std::uint64_t preemptions_ = 0;

@@ -76,6 +76,15 @@ void append_engine_metrics(std::string& out, const EngineStatsByModel& engines) 
        [](const Stats& stats) { return stats.rejected_tokens; });
   each("kvasir_engine_evicted_blocks_total", "counter", "KV blocks evicted.",
        [](const Stats& stats) { return stats.evicted_blocks; });
+  each("kvasir_kv_disk_bytes", "gauge", "KV on disk.", [](const Stats& stats) { return stats.kv_disk_bytes; });
+  each("kvasir_kv_disk_written_blocks_total", "counter", "KV blocks written to disk.",
+       [](const Stats& stats) { return stats.kv_disk_written_blocks; });
+  each("kvasir_kv_disk_read_blocks_total", "counter", "KV blocks read back from disk.",
+       [](const Stats& stats) { return stats.kv_disk_read_blocks; });
+  each("kvasir_kv_disk_lost_blocks_total", "counter", "KV blocks that were evicted faster than the disk takes them.",
+       [](const Stats& stats) { return stats.kv_disk_lost_blocks; });
+  each("kvasir_kv_disk_damaged_blocks_total", "counter", "KV blocks dropped because their file was damaged.",
+       [](const Stats& stats) { return stats.kv_disk_damaged_blocks; });
   each("kvasir_engine_preemptions_total", "counter", "Sequences set back for want of blocks.",
        [](const Stats& stats) { return stats.preemptions; });
   each("kvasir_engine_cancelled_total", "counter", "Requests cancelled by their clients.",

@@ -143,6 +143,10 @@ engine::EngineSettings read_engine(ConfigSection section) {
     section.error(section.mark("prefill_slowdown"), "prefill_slowdown must be above 1, or 0 for no limit");
   section.read("threads", engine.threads, 0, 1024);
   if (section.read_word("kv_eviction", {"pgdsf", "lru"}, {}) == "lru") engine.kv_eviction = engine::EvictionKind::lru;
+  ConfigSection disk = section.section("kv_disk");
+  disk.read("path", engine.kv_disk);
+  disk.read_bytes("size", engine.kv_disk_size, 1ULL << 20, 1ULL << 50);
+  disk.finish();
   ConfigSection speculation = section.section("speculation");
   speculation.read("prompt_lookup", engine.speculation.prompt_lookup);
   speculation.read("max_tokens", engine.speculation.max_tokens, 0, engine::SpeculationSettings::kMostTokens);

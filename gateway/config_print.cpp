@@ -80,6 +80,12 @@ void print_engine(YAML::Emitter& out, const engine::EngineSettings& engine) {
   out << YAML::Key << "threads" << YAML::Value << engine.threads;
   const bool lru = engine.kv_eviction == engine::EvictionKind::lru;
   out << YAML::Key << "kv_eviction" << YAML::Value << (lru ? "lru" : "pgdsf");
+  if (!engine.kv_disk.empty()) {
+    out << YAML::Key << "kv_disk" << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "path" << YAML::Value << engine.kv_disk;
+    out << YAML::Key << "size" << YAML::Value << print_bytes(engine.kv_disk_size);
+    out << YAML::EndMap;
+  }
   out << YAML::Key << "speculation" << YAML::Value << YAML::BeginMap;
   out << YAML::Key << "prompt_lookup" << YAML::Value << engine.speculation.prompt_lookup;
   out << YAML::Key << "max_tokens" << YAML::Value << engine.speculation.max_tokens;

@@ -1,7 +1,7 @@
 #include "embed/local_embedder.hpp"
 
 #include "kernels/kernels.hpp"
-#include "tests/embed/temporary_folder.hpp"
+#include "tests/temporary_folder.hpp"
 #include "tests/embed/test_model.hpp"
 
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "embed/safetensors.hpp"
 
-#include "tests/embed/temporary_folder.hpp"
+#include "tests/temporary_folder.hpp"
 
 #include <cstdint>
 #include <cstring>

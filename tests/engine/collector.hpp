@@ -68,6 +68,13 @@ inline std::unique_ptr<Engine> load(const EngineSettings& settings) {
   return std::move(*engine);
 }
 
+// Waits until what was cancelled is gone: the engine's thread has seen it, then the disk's, which may have been writing
+// to its blocks, then the engine's that these are free.
+inline void settle(Engine& engine) {
+  engine.invalidate({});
+  engine.invalidate({});
+}
+
 inline Answer run(Engine& engine, GenerateRequest request) {
   const auto collector = std::make_shared<Collector>();
   engine.submit(std::move(request), collector);

@@ -1,4 +1,4 @@
-// Warm equals cold on the real model: the same prompt cold, behind a cached prefix, in a batch of 8 and in other chunk
+// Warm equals cold on real models: the same prompt cold, behind a cached prefix, in a batch of 8 and in other chunk
 // sizes gives the same logprobs, bit for bit.
 #include "engine/engine.hpp"
 #include "tests/engine/collector.hpp"
@@ -27,25 +27,33 @@ GenerateRequest question(const std::string& text) {
   return request;
 }
 
-class SmolLM2Exactness : public testing::TestWithParam<kernels::KvType> {
+struct Case {
+  const char* model;
+  const char* gguf;
+  kernels::KvType kv_type;
+};
+
+class RealModelExactness : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
+    const bool usual = std::string_view(GetParam().gguf) == kSmolLm2;
 #if defined(__SANITIZE_ADDRESS__)
-    if (GetParam() != kernels::KvType::f16) GTEST_SKIP() << "minutes here; RandomExactness runs every KV type";
+    if (!usual || GetParam().kv_type != kernels::KvType::f16)
+      GTEST_SKIP() << "minutes here; RandomExactness runs every KV type";
 #endif
-    path_ = model_path(kSmolLm2);
+    path_ = model_path(GetParam().gguf);
     // tests/run.sh has fetched it: there a skip would hide that the main promise was not checked.
-    if (std::getenv("KVASIR_REQUIRE_MODELS") != nullptr) {
+    if (usual && std::getenv("KVASIR_REQUIRE_MODELS") != nullptr) {
       ASSERT_TRUE(std::filesystem::exists(path_)) << path_;
     }
     if (!std::filesystem::exists(path_))
-      GTEST_SKIP() << "no model at " << path_ << "; deploy/fetch_models.sh brings it";
+      GTEST_SKIP() << "no model at " << path_ << "; deploy/fetch_models.sh --tests brings it";
   }
   std::unique_ptr<Engine> load(int step_tokens, int threads, SpeculationSettings speculation = {}) const {
     EngineSettings settings;
     settings.gguf = path_;
     settings.kv_memory = 256U << 20;
-    settings.kv_type = GetParam();
+    settings.kv_type = GetParam().kv_type;
     settings.step_tokens = step_tokens;
     settings.threads = threads;
     settings.speculation = speculation;
@@ -56,7 +64,7 @@ class SmolLM2Exactness : public testing::TestWithParam<kernels::KvType> {
   std::string path_;
 };
 
-TEST_P(SmolLM2Exactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
+TEST_P(RealModelExactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
   const char* const questions[] = {
       "When does the ferry leave?",        "What is the lighthouse built of?",    "Where is the library?",
       "On which days is the market open?", "Which pier do fishing boats use?",    "How many piers are there?",
@@ -88,7 +96,7 @@ TEST_P(SmolLM2Exactness, ColdWarmBatchedAndOtherChunkSizesGiveTheSameBits) {
   }
 }
 
-TEST_P(SmolLM2Exactness, SpeculationGivesTheSameBits) {
+TEST_P(RealModelExactness, SpeculationGivesTheSameBits) {
   std::vector<GenerateRequest> requests;
   for (const char* text : {"Repeat the sentence about the piers.", "Repeat what was said about the market, twice."}) {
     requests.push_back(question(text));
@@ -111,11 +119,40 @@ TEST_P(SmolLM2Exactness, SpeculationGivesTheSameBits) {
   EXPECT_GT(engine->stats().rejected_tokens, 20U);
 }
 
-INSTANTIATE_TEST_SUITE_P(KvTypes, SmolLM2Exactness,
-                         testing::Values(kernels::KvType::f16, kernels::KvType::int8, kernels::KvType::int4),
-                         [](const auto& type) {
-                           return std::string(kernels::kKvTypeNames.at(static_cast<std::size_t>(type.param)));
+INSTANTIATE_TEST_SUITE_P(Models, RealModelExactness,
+                         testing::Values(Case{"SmolLM2", kSmolLm2, kernels::KvType::f16},
+                                         Case{"SmolLM2", kSmolLm2, kernels::KvType::int8},
+                                         Case{"SmolLM2", kSmolLm2, kernels::KvType::int4},
+                                         Case{"Gemma3", kGemma3, kernels::KvType::f16},
+                                         Case{"Qwen2_5_Coder", kQwen25Coder, kernels::KvType::f16}),
+                         [](const auto& test) {
+                           const auto type = static_cast<std::size_t>(test.param.kv_type);
+                           return std::string(test.param.model) + "_" + std::string(kernels::kKvTypeNames.at(type));
                          });
+
+// The whole way with a model that can do something: template, tokens, text and end.
+TEST(QwenCoder, WritesAFunctionAndEnds) {
+  EngineSettings settings;
+  settings.gguf = model_path(kQwen25Coder);
+  settings.kv_memory = 64U << 20;
+  if (!std::filesystem::exists(settings.gguf))
+    GTEST_SKIP() << "no model at " << settings.gguf << "; deploy/fetch_models.sh --tests brings it";
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "minutes here";
+#endif
+  auto engine = Engine::load(settings);
+  ASSERT_TRUE(engine) << engine.error().message;
+  GenerateRequest request;
+  request.input =
+      input_of({{rag::Role::user, "Write a Python function add(a, b) that returns the sum. Only code.", ""}});
+  request.max_tokens = 120;
+  request.sampling.temperature = 0;
+  const Answer answer = run(**engine, std::move(request));
+  ASSERT_FALSE(answer.error);
+  EXPECT_NE(answer.text.find("def add(a, b):"), std::string::npos) << answer.text;
+  EXPECT_NE(answer.text.find("return a + b"), std::string::npos) << answer.text;
+  EXPECT_EQ(answer.summary.finish, FinishReason::stop) << answer.text;
+}
 
 }  // namespace
 }  // namespace kvasir::engine

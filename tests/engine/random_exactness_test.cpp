@@ -5,6 +5,7 @@
 #include "engine/kv_size.hpp"
 #include "tests/engine/collector.hpp"
 #include "tests/engine/random_requests.hpp"
+#include "tests/temporary_folder.hpp"
 
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ struct Seen {
   std::uint64_t accepted = 0;
   std::uint64_t rejected = 0;
   std::uint64_t cancelled = 0;
+  std::uint64_t from_disk = 0;
 };
 
 // One model, its requests alone and together.
@@ -56,6 +58,8 @@ void compare(Random& random, Seen& seen) {
   settings.max_sequences = random.between(2, 50);
   settings.speculation = {random.one_in(2), random.between(0, 8), false};
   if (random.one_in(3)) settings.draft = draft.path();
+  const TemporaryFolder disk;
+  if (random.one_in(2)) settings.kv_disk = disk.path().string();
   const auto shape_read = read_shape(*ModelFile::open(model.path()));
   settings.kv_memory = kv_size(*shape_read, settings.kv_type, kContext, 1, 0).request * 5 / 2;
   settings.kv_eviction = random.one_in(2) ? EvictionKind::lru : EvictionKind::pgdsf;
@@ -97,6 +101,7 @@ void compare(Random& random, Seen& seen) {
       seen.reused += static_cast<std::uint64_t>(answer.summary.reused_tokens);
     }
   }
+  settle(*engine);
   const EngineStats stats = engine->stats();
   EXPECT_EQ(stats.running, 0);
   EXPECT_EQ(stats.kv_blocks_used, 0U);
@@ -105,6 +110,7 @@ void compare(Random& random, Seen& seen) {
   seen.accepted += stats.accepted_tokens;
   seen.rejected += stats.rejected_tokens;
   seen.cancelled += stats.cancelled;
+  seen.from_disk += stats.kv_disk_read_blocks;
 }
 
 // Sanitizers take fifteen times as long.
@@ -123,8 +129,10 @@ TEST(RandomExactness, AnswersInAnyCompanyHaveTheBitsOfAnswersAlone) {
     Random random(seed + round);
     compare(random, seen);
   }
-  std::printf("  evicted %zu blocks, preempted %zu, reused %zu tokens, accepted %zu and rejected %zu, cancelled %zu\n",
-              seen.evicted, seen.preempted, seen.reused, seen.accepted, seen.rejected, seen.cancelled);
+  std::printf(
+      "  evicted %zu blocks, preempted %zu, reused %zu tokens, accepted %zu and rejected %zu, cancelled %zu, %zu "
+      "blocks from disk\n",
+      seen.evicted, seen.preempted, seen.reused, seen.accepted, seen.rejected, seen.cancelled, seen.from_disk);
   if (rounds < 24) return;
   // Else the comparison would not have been one.
   EXPECT_GT(seen.evicted, 100U);
@@ -133,6 +141,7 @@ TEST(RandomExactness, AnswersInAnyCompanyHaveTheBitsOfAnswersAlone) {
   EXPECT_GT(seen.accepted, 100U);
   EXPECT_GT(seen.rejected, 100U);
   EXPECT_GT(seen.cancelled, 10U);
+  EXPECT_GT(seen.from_disk, 100U);
 }
 
 }  // namespace

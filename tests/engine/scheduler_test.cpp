@@ -73,6 +73,19 @@ class SchedulerTest : public testing::Test {
     return order;
   }
 
+  struct Wanted {
+    int number;
+    int first;
+    std::size_t blocks;
+  };
+  // A disk that says nothing of itself.
+  void with_disk() {
+    scheduler_->load_with([this](int number, const Sequence&, int first, const std::vector<BlockId>& into) {
+      wanted_.push_back({number, first, into.size()});
+    });
+  }
+
+  std::vector<Wanted> wanted_;
   std::unique_ptr<BlockPool> pool_;
   std::unique_ptr<PrefixTree> tree_;
   std::unique_ptr<KvStorage> storage_;
@@ -241,6 +254,77 @@ TEST_F(SchedulerTest, LosesNoBlockUnderARandomLoad) {
     EXPECT_EQ(pool_->free() + tree_->blocks(), pool_->total());
     EXPECT_EQ(tree_->idle(), tree_->blocks());
   }
+}
+
+TEST_F(SchedulerTest, ComputesOnlyWhatTheDiskDoesNotHave) {
+  start(64, {4, 256});
+  with_disk();
+  add({"a", 0, 100});
+  EXPECT_TRUE(scheduler_->plan(64).empty());
+  EXPECT_TRUE(scheduler_->only_loads());
+  ASSERT_EQ(wanted_.size(), 1U);
+  EXPECT_EQ(wanted_[0].first, 0);
+  EXPECT_EQ(wanted_[0].blocks, 6U) << "all whole blocks that leave a token to compute";
+  scheduler_->loaded(wanted_[0].number, 4);
+  const auto parts = scheduler_->plan(64);
+  ASSERT_EQ(parts.size(), 1U);
+  EXPECT_EQ(parts[0].sequence->computed, 64);
+  EXPECT_EQ(parts[0].sequence->reused, 64);
+  EXPECT_EQ(parts[0].tokens, 36);
+  EXPECT_EQ(tree_->blocks(), 4);
+  run_all();
+  // The next one finds them in memory, and asks for the rest alone.
+  add({"a", 0, 100 + 32});
+  step();
+  ASSERT_EQ(wanted_.size(), 2U);
+  EXPECT_EQ(wanted_[1].first, 6);
+  EXPECT_EQ(wanted_[1].blocks, 2U);
+  scheduler_->loaded(wanted_[1].number, 0);
+  run_all();
+  EXPECT_EQ(pool_->free() + tree_->blocks(), pool_->total());
+}
+
+TEST_F(SchedulerTest, OthersGoOnWhileBlocksAreRead) {
+  start(64, {4, 256});
+  add({"a", 0, 40, 50});
+  step();
+  with_disk();
+  add({"b", 5000, 100});
+  const auto parts = scheduler_->plan(64);
+  ASSERT_EQ(parts.size(), 1U);
+  EXPECT_EQ(parts[0].sequence->cache_namespace, "a");
+  EXPECT_FALSE(scheduler_->only_loads());
+}
+
+TEST_F(SchedulerTest, HoldsBlocksThatAreReadWhateverBecomesOfTheSequence) {
+  start(16, {4, 256});
+  with_disk();
+  const auto cancelled = add({"a", 0, 100});
+  scheduler_->plan(64);
+  EXPECT_NE(scheduler_->remove(cancelled), nullptr);
+  EXPECT_EQ(pool_->free(), 16 - 6) << "the disk writes to them";
+  add({"b", 0, 170});
+  EXPECT_TRUE(scheduler_->plan(64).empty());
+  EXPECT_EQ(scheduler_->running(), 0) << "there is no room yet";
+  scheduler_->loaded(wanted_.at(0).number, 6);
+  EXPECT_EQ(pool_->free(), 16);
+  EXPECT_EQ(tree_->blocks(), 0) << "nobody records what was read for nobody";
+  scheduler_->plan(64);
+  ASSERT_EQ(wanted_.size(), 2U);
+  scheduler_->loaded(wanted_.at(1).number, 10);
+  run_all();
+}
+
+TEST_F(SchedulerTest, RecordsNothingReadOfADocumentThatIsGone) {
+  start(64, {4, 256});
+  with_disk();
+  add({"a", 0, 100, 1, 0, {{0, "document"}}});
+  scheduler_->plan(64);
+  const std::vector<std::string> gone = {"document"};
+  scheduler_->forget(gone);
+  scheduler_->loaded(wanted_.at(0).number, 6);
+  run_all();
+  EXPECT_EQ(tree_->blocks(), 0);
 }
 
 TEST_F(SchedulerTest, TellsTheWorkThatIsLeft) {

@@ -4,6 +4,7 @@
 #include "engine/kv_size.hpp"
 #include "tests/engine/collector.hpp"
 #include "tests/engine/random_requests.hpp"
+#include "tests/temporary_folder.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -71,9 +72,12 @@ class Soak : public testing::Test {
     settings.threads = 1;
     settings.kv_memory = 64U << 20;
     settings.speculation = {tight, tight ? 4 : 0, false};
-    if (tight)
+    if (tight) {
       settings.kv_memory =
           kv_size(*read_shape(*ModelFile::open(model_.path())), settings.kv_type, kContext, 1, 0).request * 3;
+      settings.kv_disk = disk_.path().string();
+      settings.kv_disk_size = 2U << 20;
+    }
     return engine::load(settings);
   }
   void settle(const Pending& pending, Engine& cold) {
@@ -89,6 +93,7 @@ class Soak : public testing::Test {
   unsigned seed_ = from_environment("KVASIR_RANDOM_SEED", 1);
   Random random_{seed_};
   TinyModelFile model_;
+  TemporaryFolder disk_;
   TemporaryFile a_{"soak-a.gguf"};
   TemporaryFile b_{"soak-b.gguf"};
   int compared_ = 0;
@@ -122,11 +127,11 @@ TEST_F(Soak, LosesNothingAndAnswersAsOnTheFirstDay) {
   }
   for (const Pending& last : pending) ASSERT_NO_FATAL_FAILURE(settle(last, *cold));
   const std::size_t late = resident();
-  engine->invalidate({});  // the thread has seen all that was cancelled
+  engine::settle(*engine);
   const EngineStats stats = engine->stats();
-  std::printf("  compared %d, evicted %zu blocks, preempted %zu, cancelled %zu, grew by %zd KiB\n", compared_,
-              static_cast<std::size_t>(stats.evicted_blocks), static_cast<std::size_t>(stats.preemptions),
-              static_cast<std::size_t>(stats.cancelled),
+  std::printf("  compared %d, evicted %zu blocks, preempted %zu, cancelled %zu, read %zu from disk, grew by %zd KiB\n",
+              compared_, static_cast<std::size_t>(stats.evicted_blocks), static_cast<std::size_t>(stats.preemptions),
+              static_cast<std::size_t>(stats.cancelled), static_cast<std::size_t>(stats.kv_disk_read_blocks),
               (static_cast<std::ptrdiff_t>(late) - static_cast<std::ptrdiff_t>(early)) / 1024);
   EXPECT_EQ(stats.running, 0);
   EXPECT_EQ(stats.waiting, 0);
@@ -137,6 +142,9 @@ TEST_F(Soak, LosesNothingAndAnswersAsOnTheFirstDay) {
   EXPECT_GT(stats.evicted_blocks, 1000U);
   EXPECT_GT(stats.preemptions, 10U);
   EXPECT_GT(stats.cancelled, 100U);
+  EXPECT_GT(stats.kv_disk_read_blocks, 100U);
+  EXPECT_EQ(stats.kv_disk_damaged_blocks, 0U);
+  EXPECT_LE(stats.kv_disk_bytes, 2U << 20);
   // Three quarters of the requests at even 1 KiB each would be more.
   EXPECT_LT(late, early + (8U << 20));
 }

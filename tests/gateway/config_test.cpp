@@ -47,6 +47,7 @@ auth:
 models:
   - name: smollm2
     engine: {gguf: path/to/model.gguf, device: auto, kv_memory: 2GiB, kv_type: int8, max_sequences: 32, prefill_slowdown: 4,
+             kv_disk: {path: kv, size: 2GiB},
              kv_eviction: lru, chat_template: gemma, speculation: {prompt_lookup: false, max_tokens: 5},
              lora: [{name: style, path: style.gguf, scale: 0.5}]}
   - name: mock
@@ -78,6 +79,8 @@ cache:
   EXPECT_THAT(settings.models.at(0).engine->lora, ElementsAre(engine::LoraSettings{"style", "style.gguf", 0.5F}));
   EXPECT_EQ(settings.models.at(0).engine->kv_eviction, engine::EvictionKind::lru);
   EXPECT_EQ(settings.models.at(0).engine->prefill_slowdown, 4);
+  EXPECT_EQ(settings.models.at(0).engine->kv_disk, "kv");
+  EXPECT_EQ(settings.models.at(0).engine->kv_disk_size, 2ULL << 30);
   EXPECT_EQ(settings.models.at(0).engine->kv_type, kernels::KvType::int8);
   EXPECT_FALSE(settings.models.at(0).engine->speculation.prompt_lookup);
   EXPECT_EQ(settings.models.at(0).engine->speculation.max_tokens, 5);

@@ -8,12 +8,12 @@
 #include <string>
 #include <string_view>
 
-namespace kvasir::embed {
+namespace kvasir {
 
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "kvasir-embed-XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "kvasir-test-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
     path_ = pattern;
   }
@@ -34,4 +34,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace kvasir::embed
+}  // namespace kvasir
