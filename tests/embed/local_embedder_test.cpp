@@ -1,8 +1,8 @@
 #include "embed/local_embedder.hpp"
 
 #include "kernels/kernels.hpp"
-#include "tests/temporary_folder.hpp"
 #include "tests/embed/test_model.hpp"
+#include "tests/temporary_folder.hpp"
 
 #include <cmath>
 #include <cstring>
