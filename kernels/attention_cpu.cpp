@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kSplit = 256;
 constexpr int kSplitBlocks = kSplit / kKvBlock;
+constexpr int kAhead = 4;  // blocks between keys that are read and those that are asked for
 #if defined(KVASIR_ISA_avx512)
 constexpr int kQueries = 8;  // query vectors in registers at once
 #else
@@ -250,7 +251,14 @@ void attend(const KvLayer& kv, const AttentionShape& shape, const RopeTable& rop
     const BlockRef* refs = table + begin / kKvBlock;
     const std::byte* values[kSplitBlocks];
     for (int b = 0; b < blocks; ++b) values[b] = kv.v + refs[b].block * kv.block_stride + kv_head * head_stride;
+    int asked = 0;
     for (int b = 0; b < blocks;) {
+      // While scores are computed, the values that they will weigh and the keys of later ones come.
+      for (; asked < min(b + 2, blocks); ++asked) {
+        prefetch(values[asked], head_stride);
+        if (begin + (asked + kAhead) * kKvBlock < longest)
+          prefetch(kv.k + refs[asked + kAhead].block * kv.block_stride + kv_head * head_stride, head_stride);
+      }
       if (refs[b].shift != rotated_for) rotate(refs[b].shift);
       const std::byte* first = kv.k + refs[b].block * kv.block_stride + kv_head * head_stride;
       float* scores = s.scores + b * kKvBlock;

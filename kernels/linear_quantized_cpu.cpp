@@ -8,6 +8,8 @@ namespace kvasir::kernels::KVASIR_ISA {
 namespace {
 
 constexpr int kPairs = kBlock / 2;
+// How far ahead weights are asked for, in bytes: the processor's own prefetchers stop at the end of a page.
+constexpr std::ptrdiff_t kAhead = 2048;
 
 // One block's quants, pair by pair: two elements of 16 outputs. Loops over pairs unroll, so that every shift is a
 // constant.
@@ -65,6 +67,7 @@ void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, i
   const std::byte* scales = tile + Format.supers(blocks);
   const std::byte* quants = tile + Format.quants_at(blocks);
   const int cols = blocks * kBlock;
+  const std::ptrdiff_t block_share = (Format.tile_bytes(blocks) + blocks - 1) / blocks;
   F32x16 acc[R];
   const std::int16_t* row[R];
   KVASIR_UNROLL(8)
@@ -73,6 +76,7 @@ void quantized_rows(const std::byte* tile, int blocks, const QuantizedRows& x, i
     row[r] = x.q + static_cast<std::ptrdiff_t>(m + r) * cols;
   }
   for (int b = 0; b < blocks; ++b) {
+    if (m == 0) prefetch(tile + b * block_share + kAhead, block_share);
     const std::byte* super = tile + b / (kSuper / kBlock) * Format.super_bytes();
     Quants<Format> block{quants, zero_int(), zero_int()};
     const auto add_group = [&](int group) __attribute__((always_inline)) {

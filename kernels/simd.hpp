@@ -27,6 +27,9 @@
 
 namespace kvasir::kernels::KVASIR_ISA {
 
+inline void prefetch(const std::byte* from, std::ptrdiff_t size) {
+  for (std::ptrdiff_t at = 0; at < size; at += 64) __builtin_prefetch(from + at);
+}
 inline int min(int a, int b) {
   return a < b ? a : b;
 }
