@@ -67,6 +67,10 @@ Pattern repeat(Pattern part, int min, int max) {
   return pattern;
 }
 
+bool is_nothing(const Pattern& pattern) {
+  return pattern.kind == Pattern::Kind::sequence && pattern.parts.empty();
+}
+
 class Parser {
  public:
   explicit Parser(std::string_view source) : rest_(source) {}
@@ -119,8 +123,9 @@ class Parser {
         if (!outermost || (!rest_.empty() && rest_[0] != '|')) fail("has a '$' that is not at its end");
         break;
       }
-      Pattern part = atom();
-      sequence.parts.push_back(quantified(std::move(part)));
+      Pattern part = quantified(atom());
+      // Nothing, however often, would take time and no states: those bound the work.
+      if (!is_nothing(part)) sequence.parts.push_back(std::move(part));
     }
     if (outermost && !ended) sequence.parts.push_back(Pattern::any_text(0, Pattern::kUnlimited));
     return sequence;
@@ -176,6 +181,7 @@ class Parser {
     take("?");
     if (rest_.starts_with('*') || rest_.starts_with('+') || rest_.starts_with('?') || rest_.starts_with('{'))
       fail("has a quantifier with nothing before it");
+    if (is_nothing(part)) return part;
     return repeat(std::move(part), min, max);
   }
 
