@@ -1,16 +1,24 @@
 #include "engine/json_document.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 namespace kvasir::engine {
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxMembers = 5000;  // each name is looked for among those before it
 
-int depth_of(std::string_view text) {
-  int depth = 0;
-  int deepest = 0;
+struct Extent {
+  std::size_t depth = 0;
+  std::size_t members = 0;  // of the largest object
+};
+
+Extent extent_of(std::string_view text) {
+  Extent extent;
+  std::vector<std::size_t> open;  // members of each object or array around
   bool in_string = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -20,18 +28,24 @@ int depth_of(std::string_view text) {
     } else if (c == '"') {
       in_string = true;
     } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == '}' || c == ']') {
-      --depth;
+      open.push_back(0);
+      extent.depth = std::max(extent.depth, open.size());
+    } else if ((c == '}' || c == ']') && !open.empty()) {
+      open.pop_back();
+    } else if (c == ':' && !open.empty()) {
+      extent.members = std::max(extent.members, ++open.back());
     }
   }
-  return deepest;
+  return extent;
 }
 
 }  // namespace
 
 Result<Json> parse_json(std::string_view text) {
-  if (depth_of(text) > kMaxDepth) return Error{ErrorCode::bad_request, "is nested more than 64 deep", "", 0};
+  const Extent extent = extent_of(text);
+  if (extent.members > kMaxMembers)
+    return Error{ErrorCode::bad_request, "has an object of more than 5,000 members", "", 0};
+  if (extent.depth > kMaxDepth) return Error{ErrorCode::bad_request, "is nested more than 64 deep", "", 0};
   Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded()) return Error{ErrorCode::bad_request, "is not valid JSON", "", 0};
   return Result<Json>(boost::system::in_place_value, std::move(json));

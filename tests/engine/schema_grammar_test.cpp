@@ -273,7 +273,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{R"({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]})", {"no JSON value"}},
         Refusal{R"({"type": "array", "minItems": 1, "items": {"$ref": "#"}})", {"no JSON value"}},
         Refusal{R"({"minItems": 3, "maxItems": 2})", {"no JSON value"}}, Refusal{"[]", {"must be a schema"}},
-        Refusal{"{", {"not valid JSON"}}, Refusal{std::string(100, '[') + std::string(100, ']'), {"64"}}));
+        Refusal{"{", {"not valid JSON"}}, Refusal{"[}]:", {"not valid JSON"}},
+        Refusal{std::string(100, '[') + std::string(100, ']'), {"64"}}));
 
 TEST(SchemaGrammar, EndsQuicklyOnHostileSchemas) {
   std::string wide = R"({"type": "object", "properties": {)";
@@ -284,9 +285,9 @@ TEST(SchemaGrammar, EndsQuicklyOnHostileSchemas) {
     choices += std::string(i > 0 ? "," : "") + R"({"anyOf": [{"minLength": 1}, {"minLength": 2}, {"minLength": 3}]})";
   choices += "]}";
   std::string chain = R"({"$ref": "#/$defs/0", "$defs": {)";
-  for (int i = 0; i < 5000; ++i)
+  for (int i = 0; i < 1000; ++i)
     chain += "\"" + std::to_string(i) + R"(": {"allOf": [{"$ref": "#/$defs/)" + std::to_string(i + 1) + "\"}]},";
-  chain += R"("5000": {"type": "null"}}})";
+  chain += R"("1000": {"type": "null"}}})";
   // Each level refers to the next twice, and both together.
   std::string tree = R"({"$ref": "#/$defs/0", "$defs": {)";
   for (int i = 0; i < 60; ++i) {
