@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxInside = 100;        // references and allOf inside each other
 constexpr std::size_t kMaxAlternatives = 500;  // of one value
+constexpr std::size_t kMaxPath = 512;          // bytes
 
 const Json* member(const Json& object, const char* name) {
   const auto found = object.find(name);
@@ -30,7 +31,19 @@ std::string unescaped(std::string_view segment) {
   return text;
 }
 
+// What a copy costs.
+std::size_t size_of(const SchemaFacts& facts) {
+  constexpr std::size_t kTexts = 16;  // each of these holds some
+  return kTexts * (facts.patterns.size() + facts.objects.size() + facts.required.size() + facts.arrays.size() +
+                   facts.choices.size()) +
+         (facts.values ? facts.values->size() : 0) + facts.seen.size();
+}
+
 }  // namespace
+
+std::string path_to(const std::string& path, std::string_view part) {
+  return fmt::format("{}/{}", path.size() > kMaxPath ? "…" : path, part);
+}
 
 unsigned type_of(const Json& value) {
   switch (value.type()) {
@@ -122,9 +135,9 @@ SchemaPlace SchemaReader::resolve(SchemaPlace place) {
     const Json* reference = member(schema, "$ref");
     if (reference == nullptr || !reference->is_string()) break;
     bool alone = true;
-    for (const auto& item : schema.items()) {
+    for (auto item = schema.begin(); item != schema.end() && alone; ++item) {
       const Keyword* known = keyword(item.key());
-      alone = alone && (item.key() == "$ref" || (known != nullptr && known->handler == &SchemaReader::annotation));
+      alone = item.key() == "$ref" || (known != nullptr && known->handler == &SchemaReader::annotation);
     }
     const Json* target = find(reference->get<std::string>());
     if (!alone || target == nullptr) break;
@@ -150,10 +163,11 @@ bool SchemaReader::gather(SchemaFacts& facts, const SchemaPlace& place) {
   // Saying the same twice changes nothing.
   if (std::find(facts.seen.begin(), facts.seen.end(), &schema) != facts.seen.end()) return true;
   facts.seen.push_back(&schema);
-  if (!budget_.spend(8 + 4 * schema.size())) return fail(place.path, "makes the schema too complex");
+  if (!budget_.spend(8 + 4 * schema.size() + facts.seen.size() / 64))
+    return fail(place.path, "makes the schema too complex");
   inside_.push_back(&schema);
   for (const auto& [name, value] : schema.items()) {
-    const std::string path = place.path + "/" + name;
+    const std::string path = path_to(place.path, name);
     const Keyword* known = keyword(name);
     if (known == nullptr) {
       if (name.starts_with("x-")) continue;
@@ -192,10 +206,10 @@ bool SchemaReader::expand(SchemaFacts facts, std::vector<SchemaFacts>& out, int 
   if (depth > 32) return fail(choice.path, "has too many alternatives inside each other");
   std::size_t index = 0;
   for (const Json& branch : *choice.branches) {
-    if (!budget_.spend(64)) return fail(choice.path, "makes the schema too complex");
+    if (!budget_.spend(64 + size_of(facts))) return fail(choice.path, "makes the schema too complex");
     SchemaFacts one = facts;
     inside_ = choice.inside;
-    if (!gather(one, {&branch, fmt::format("{}/{}", choice.path, index++)})) return false;
+    if (!gather(one, {&branch, path_to(choice.path, std::to_string(index++))})) return false;
     if (!expand(std::move(one), out, depth + 1)) return false;
   }
   return true;
@@ -290,7 +304,7 @@ bool SchemaReader::all_of(SchemaFacts& facts, const Json& value, const std::stri
   if (!value.is_array()) return fail(path, "must be an array");
   std::size_t index = 0;
   return std::all_of(value.begin(), value.end(), [&](const Json& schema) {
-    return gather(facts, {&schema, fmt::format("{}/{}", path, index++)});
+    return gather(facts, {&schema, path_to(path, std::to_string(index++))});
   });
 }
 

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kvasir::engine {
@@ -24,6 +25,9 @@ struct SchemaPlace {
   const Json* schema = nullptr;
   std::string path;
 };
+
+// Where a part of what stands at `path` stands. Of a very long path only the end is kept: every schema inside has it.
+std::string path_to(const std::string& path, std::string_view part);
 
 enum JsonType : unsigned {
   kNull = 1,

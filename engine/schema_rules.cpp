@@ -85,6 +85,7 @@ bool SchemaRules::write(const Unwritten& unwritten) {
   for (const SchemaFacts& facts : *alternatives) {
     if (const auto node = value(facts)) builder_.go(start, *node);
     if (!error_.empty()) return false;
+    if (builder_.nodes() > kMaxNodes) return fail(path_ + " makes the schema too complex");
   }
   return true;
 }
@@ -225,13 +226,17 @@ std::optional<GrammarBuilder::Node> SchemaRules::array(const SchemaFacts& facts)
     if (part.prefix != nullptr) places = std::max(places, part.prefix->size());
     open = open || part.items != nullptr;
   }
+  if (!budget_.spend(16 * places * facts.arrays.size())) {
+    fail(path_ + " makes the schema too complex");
+    return std::nullopt;
+  }
   const auto schemas_at = [&](std::size_t index) {
     Places schemas;
     for (const auto& part : facts.arrays) {
       if (part.prefix != nullptr && index < part.prefix->size()) {
-        schemas.push_back({&(*part.prefix)[index], fmt::format("{}/prefixItems/{}", part.path, index)});
+        schemas.push_back({&(*part.prefix)[index], path_to(part.path, fmt::format("prefixItems/{}", index))});
       } else if (part.items != nullptr) {
-        schemas.push_back({part.items, part.path + "/items"});
+        schemas.push_back({part.items, path_to(part.path, "items")});
       }
     }
     return schemas;
@@ -315,6 +320,10 @@ std::vector<SchemaRules::Property> SchemaRules::properties(const SchemaFacts& fa
     for (const auto& item : part.properties->items()) name(item.key());
   }
   for (const std::string& text : facts.required) name(text);
+  if (!budget_.spend(16 * names.size() * (1 + facts.objects.size()))) {
+    fail(path_ + " makes the schema too complex");
+    return {};
+  }
 
   const std::set<std::string_view> required(facts.required.begin(), facts.required.end());
   std::vector<std::map<std::string_view, const Json*>> tables;
@@ -332,23 +341,22 @@ std::vector<SchemaRules::Property> SchemaRules::properties(const SchemaFacts& fa
       const auto& part = facts.objects[i];
       const auto own = tables[i].find(text);
       if (own != tables[i].end()) {
-        property.schemas.push_back({own->second, fmt::format("{}/properties/{}", part.path, text)});
+        property.schemas.push_back({own->second, path_to(part.path, "properties/" + text)});
       } else if (part.additional != nullptr) {
-        property.schemas.push_back({part.additional, part.path + "/additionalProperties"});
+        property.schemas.push_back({part.additional, path_to(part.path, "additionalProperties")});
       }
     }
     const bool never = std::any_of(property.schemas.begin(), property.schemas.end(), forbids);
     if (never && property.required) possible = false;
     if (!never) result.push_back(std::move(property));
   }
-  if (!budget_.spend(16 * names.size() * (1 + facts.objects.size()))) fail(path_ + " makes the schema too complex");
   return result;
 }
 
 std::optional<SchemaRules::Places> SchemaRules::additional(const SchemaFacts& facts, bool named) const {
   Places schemas;
   for (const auto& part : facts.objects)
-    if (part.additional != nullptr) schemas.push_back({part.additional, part.path + "/additionalProperties"});
+    if (part.additional != nullptr) schemas.push_back({part.additional, path_to(part.path, "additionalProperties")});
   if (std::any_of(schemas.begin(), schemas.end(), forbids) || (schemas.empty() && named)) return std::nullopt;
   return schemas;
 }
