@@ -2,30 +2,10 @@
 // The input is a text, a zero byte, and a GGUF file.
 #include "engine/tokenizer.hpp"
 #include "engine/tokenizer_utf8.hpp"
-#include "tests/fuzz/fuzz.hpp"
-
-#include <string>
-
-#include <sys/mman.h>
-#include <unistd.h>
+#include "tests/fuzz/memory_file.hpp"
 
 namespace kvasir::engine {
 namespace {
-
-// In memory, but with a path.
-class File {
- public:
-  explicit File(std::string_view bytes) : number_(::memfd_create("fuzz.gguf", MFD_CLOEXEC)) {
-    must(number_ >= 0 && ::write(number_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() { ::close(number_); }
-  std::string path() const { return "/proc/self/fd/" + std::to_string(number_); }
-
- private:
-  int number_;
-};
 
 void check_whole_characters(std::string_view text) {
   while (!text.empty()) {
@@ -38,7 +18,7 @@ void check_whole_characters(std::string_view text) {
 void use(std::string_view data) {
   const std::size_t end = data.find('\0');
   if (end == data.npos) return;
-  const File bytes(data.substr(end + 1));
+  const MemoryFile bytes(data.substr(end + 1));
   const auto file = ModelFile::open(bytes.path());
   if (!file) return must(!file.error().message.empty());
   const auto read = Tokenizer::from(*file);
