@@ -2,8 +2,10 @@
 #include "engine/kv_disk.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -85,6 +87,7 @@ bool read(std::istream& file, std::string& into, std::size_t size) {
 std::optional<Header> open_record(std::ifstream& file, const fs::path& path, std::string& facts) {
   std::error_code error;
   const std::uint64_t size = fs::file_size(path, error);
+  errno = 0;
   file.open(path, std::ios::binary);
   Header header;
   if (error || !file.read(reinterpret_cast<char*>(&header), sizeof(header))) return std::nullopt;
@@ -158,6 +161,7 @@ void KvDisk::rebuild() {
     std::ifstream stream;
     std::string text;
     const auto header = leftover ? std::nullopt : open_record(stream, file.path(), text);
+    if (!leftover && !stream.is_open()) continue;  // for now it cannot be read
     auto facts = header ? read_facts(text) : std::nullopt;
     if (!facts || path(facts->key).filename() != file.path().filename()) {
       damaged_ += leftover ? 0 : 1;
@@ -217,11 +221,20 @@ void KvDisk::touch(const KvKey& key) {
 bool KvDisk::put(const KvKey& parent, std::span<const TokenId> tokens, std::span<const std::string> documents,
                  std::span<const std::byte> values) {
   const KvKey key = kv_key(parent, tokens);
-  if (index_.contains(key)) {
-    touch(key);
-    return true;
+  std::vector<std::string> all(documents.begin(), documents.end());
+  const auto known = index_.find(key);
+  if (known != index_.end()) {
+    const auto& before = known->second.documents;
+    std::ranges::copy_if(before, std::back_inserter(all), [&](const std::string& document) {
+      return std::ranges::find(documents, document) == documents.end();
+    });
+    if (all.size() == before.size()) {
+      touch(key);
+      return true;
+    }
+    remove(known);
   }
-  const std::string facts = write_facts(parent, tokens, documents);
+  const std::string facts = write_facts(parent, tokens, all);
   std::string packed(ZSTD_compressBound(values.size()), '\0');
   const std::size_t packed_size = ZSTD_compress(packed.data(), packed.size(), values.data(), values.size(), 1);
   if (ZSTD_isError(packed_size) != 0 || facts.size() > kMaxFacts) return false;
@@ -244,18 +257,20 @@ bool KvDisk::put(const KvKey& parent, std::span<const TokenId> tokens, std::span
     fs::remove(temporary, error);
     return false;
   }
-  insert(key, Entry{size, parent, {documents.begin(), documents.end()}});
+  insert(key, Entry{size, parent, std::move(all)});
   return true;
 }
 
-bool KvDisk::get(const KvKey& parent, std::span<const TokenId> tokens, std::span<std::byte> values) {
+const std::vector<std::string>* KvDisk::get(const KvKey& parent, std::span<const TokenId> tokens,
+                                            std::span<std::byte> values) {
   const KvKey key = kv_key(parent, tokens);
   const auto entry = index_.find(key);
-  if (entry == index_.end()) return false;
+  if (entry == index_.end()) return nullptr;
   std::ifstream file;
   std::string facts;
   std::string packed;
   const auto header = open_record(file, path(key), facts);
+  if (!file.is_open() && errno != ENOENT) return nullptr;  // too many open files, say: it may be there next time
   const std::string expected = write_facts(parent, tokens, entry->second.documents);
   const bool sound = header && facts == expected && read(file, packed, header->packed_size) &&
                      XXH3_64bits(packed.data(), packed.size()) == header->packed_hash &&
@@ -263,9 +278,9 @@ bool KvDisk::get(const KvKey& parent, std::span<const TokenId> tokens, std::span
   if (!sound) {
     ++damaged_;
     remove(entry);
-    return false;
+    return nullptr;
   }
-  return true;
+  return &entry->second.documents;
 }
 
 std::uint64_t KvDisk::invalidate(std::span<const std::string> documents) {
@@ -276,6 +291,11 @@ std::uint64_t KvDisk::invalidate(std::span<const std::string> documents) {
     if (std::find_first_of(keys.begin(), keys.end(), documents.begin(), documents.end()) == keys.end()) continue;
     remove(here);
     ++removed;
+  }
+  // A power cut must not bring them back.
+  if (const int folder = removed > 0 ? ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1; folder >= 0) {
+    ::fsync(folder);
+    ::close(folder);
   }
   return removed;
 }

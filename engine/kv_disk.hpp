@@ -40,15 +40,17 @@ class KvDisk {
   ~KvDisk();
 
   // Writes one block, dropping those unused for longest to make room, none before those that follow it. `documents`:
-  // all that begin in its prefix, itself included. False: it was not written, for the disk is full or it is larger than
-  // the bound.
+  // all that begin in its prefix, itself included; a block that is there already gets those that it lacks. False: it
+  // was not written, for the disk is full or it is larger than the bound.
   bool put(const KvKey& parent, std::span<const TokenId> tokens, std::span<const std::string> documents,
            std::span<const std::byte> values);
-  // Reads one block into `values`, which has its exact size. False: it is not there, or was damaged and is gone now.
-  bool get(const KvKey& parent, std::span<const TokenId> tokens, std::span<std::byte> values);
+  // Reads one block into `values`, which has its exact size. Its documents, until the next call; null: it is not there,
+  // or was damaged and is gone now.
+  const std::vector<std::string>* get(const KvKey& parent, std::span<const TokenId> tokens,
+                                      std::span<std::byte> values);
   // This block, and with it those before it, have been of use.
   void touch(const KvKey& key);
-  // Removes every block whose prefix has one of these documents. Returns how many.
+  // Removes every block whose prefix has one of these documents, for good. Returns how many.
   std::uint64_t invalidate(std::span<const std::string> documents);
 
   std::uint64_t bytes() const { return bytes_; }

@@ -3,8 +3,6 @@
 #include "kernels/kernels.hpp"
 
 #include <algorithm>
-#include <future>
-#include <memory>
 #include <utility>
 
 namespace kvasir::engine {
@@ -87,17 +85,15 @@ void KvTier::drain(Clock::time_point deadline) {
   changed_.wait_until(lock, deadline, [this] { return tasks_.empty() && !busy_; });
 }
 
-void KvTier::load(std::string_view space, std::span<const TokenId> prefix, int first, std::vector<BlockId> into,
-                  double seconds_to_compute, Loaded done) {
+void KvTier::load(Wanted wanted) {
   Load load;
-  load.parent = root(space);
-  const std::size_t before = static_cast<std::size_t>(first) * kTokens;
-  for (std::size_t at = 0; at < before; at += kTokens) load.parent = kv_key(load.parent, prefix.subspan(at, kTokens));
-  prefix = prefix.subspan(before, into.size() * kTokens);
-  load.tokens.assign(prefix.begin(), prefix.end());
-  load.into = std::move(into);
-  load.seconds_to_compute = seconds_to_compute;
-  load.done = std::move(done);
+  load.parent = root(wanted.space);
+  const std::size_t before = static_cast<std::size_t>(wanted.first) * kTokens;
+  for (std::size_t at = 0; at < before; at += kTokens)
+    load.parent = kv_key(load.parent, wanted.prefix.subspan(at, kTokens));
+  const auto tokens = wanted.prefix.subspan(before, wanted.into.size() * kTokens);
+  load.tokens.assign(tokens.begin(), tokens.end());
+  load.wanted = std::move(wanted);
   {
     const std::lock_guard lock(mutex_);
     loads_.push_back(std::move(load));
@@ -105,16 +101,25 @@ void KvTier::load(std::string_view space, std::span<const TokenId> prefix, int f
   changed_.notify_all();
 }
 
-std::uint64_t KvTier::invalidate(const std::vector<std::string>& documents) {
+std::future<std::uint64_t> KvTier::invalidate(std::vector<std::string> documents) {
   const auto removed = std::make_shared<std::promise<std::uint64_t>>();
   auto result = removed->get_future();
   {
     const std::lock_guard lock(mutex_);
+    ++invalidations_;
     // Behind the saves that were before it.
-    tasks_.emplace_back([this, documents, removed] { removed->set_value(disk_.invalidate(documents)); });
+    tasks_.emplace_back([this, documents = std::move(documents), removed] {
+      const std::uint64_t blocks = disk_.invalidate(documents);
+      publish();
+      {
+        const std::lock_guard done(mutex_);
+        --invalidations_;
+      }
+      removed->set_value(blocks);
+    });
   }
   changed_.notify_all();
-  return result.get();
+  return result;
 }
 
 KvTierStats KvTier::stats() const {
@@ -128,11 +133,11 @@ void KvTier::work() {
     changed_.wait(lock, [this] { return stop_ || !loads_.empty() || !tasks_.empty(); });
     if (stop_) return;
     busy_ = true;
-    if (!loads_.empty()) {
+    if (!loads_.empty() && invalidations_ == 0) {
       const Load load = std::move(loads_.front());
       loads_.pop_front();
       lock.unlock();
-      load.done(read(load));
+      read(load);
     } else {
       const Task task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -153,26 +158,44 @@ void KvTier::write(const Save& save) {
   ++(written ? stats_.written : stats_.lost);
 }
 
-int KvTier::read(const Load& load) {
-  if (load.seconds_to_compute > 0 && seconds_to_read_ > load.seconds_to_compute && ++refused_ < kAskAgain) return 0;
+void KvTier::read(const Load& load) {
+  const Wanted& wanted = load.wanted;
+  if (!wanted.state->begin()) return;
+  const bool slow = wanted.seconds_to_compute > 0 && seconds_to_read_ > wanted.seconds_to_compute;
+  if (slow && ++refused_ < kAskAgain) return wanted.done(0, {});
   refused_ = 0;
   KvKey parent = load.parent;
   std::size_t blocks = 0;
+  std::vector<std::string> asked;  // documents that begin up to here, by this prompt
+  auto next = wanted.documents.begin();
+  std::vector<std::pair<int, std::string>> named;
   const auto begun = Clock::now();
-  for (; blocks < load.into.size(); ++blocks) {
+  for (; blocks < wanted.into.size() && !wanted.state->cancelled(); ++blocks) {
+    const int block = wanted.first + static_cast<int>(blocks);
     const auto tokens = std::span(load.tokens).subspan(blocks * kTokens, kTokens);
-    if (!disk_.get(parent, tokens, buffer_)) break;
-    std::ranges::copy(buffer_, storage_.block(load.into[blocks]).begin());
+    const auto* documents = disk_.get(parent, tokens, buffer_);
+    if (documents == nullptr) break;
+    for (const std::string& document : *documents)
+      if (std::ranges::find(named, document, &std::pair<int, std::string>::second) == named.end())
+        named.emplace_back(block, document);
+    for (; next != wanted.documents.end() && next->first <= block; ++next) asked.push_back(next->second);
+    const bool all_known = std::ranges::all_of(asked, [&](const std::string& document) {
+      return std::ranges::find(*documents, document) != documents->end();
+    });
+    if (!all_known) disk_.put(parent, tokens, asked, buffer_);
+    std::ranges::copy(buffer_, storage_.block(wanted.into[blocks]).begin());
     parent = kv_key(parent, tokens);
   }
   if (blocks > 0) {
     disk_.touch(parent);
     const double each = std::chrono::duration<double>(Clock::now() - begun).count() / static_cast<double>(blocks);
-    seconds_to_read_ = seconds_to_read_ == 0 ? each : 0.8 * seconds_to_read_ + 0.2 * each;
+    seconds_to_read_ = seconds_to_read_ == 0 || slow ? each : 0.8 * seconds_to_read_ + 0.2 * each;
   }
-  const std::lock_guard lock(mutex_);
-  stats_.read += blocks;
-  return static_cast<int>(blocks);
+  {
+    const std::lock_guard lock(mutex_);
+    stats_.read += blocks;
+  }
+  wanted.done(static_cast<int>(blocks), std::move(named));
 }
 
 void KvTier::publish() {

@@ -3,19 +3,22 @@
 #pragma once
 
 #include "engine/kv_disk.hpp"
+#include "engine/kv_load.hpp"
 #include "engine/kv_storage.hpp"
 #include "engine/prefix_tree.hpp"
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <future>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace kvasir::engine {
@@ -31,8 +34,9 @@ struct KvTierStats {
 
 class KvTier {
  public:
-  // Blocks on disk, from the first that was asked for on. Called on the tier's thread.
-  using Loaded = std::function<void(int blocks)>;
+  // How many blocks were read, from the first that was asked for on, and the documents that their files name, by the
+  // block of the prefix from which on each is named. Called on the tier's thread.
+  using Loaded = std::function<void(int blocks, std::vector<std::pair<int, std::string>> documents)>;
 
   // `fingerprint` tells apart whatever gives other values for the same tokens. `storage` outlives the tier.
   KvTier(KvDisk disk, KvStorage& storage, std::string fingerprint);
@@ -45,12 +49,22 @@ class KvTier {
   void save_until(const CachedRun& run, std::chrono::steady_clock::time_point deadline);
   // Waits until all is written, or until then.
   void drain(std::chrono::steady_clock::time_point deadline);
-  // Reads the blocks of `prefix` from block `first` on into `into`, which nobody else touches before `done`. None if
-  // reading one takes longer than computing it, at `seconds_to_compute` a block (0: not known).
-  void load(std::string_view space, std::span<const TokenId> prefix, int first, std::vector<BlockId> into,
-            double seconds_to_compute, Loaded done);
-  // Removes these documents' blocks, those that wait to be written too. Any thread; waits. Returns how many.
-  std::uint64_t invalidate(const std::vector<std::string>& documents);
+  struct Wanted {
+    std::string_view space;
+    std::span<const TokenId> prefix;
+    int first = 0;  // block of the prefix
+    std::vector<BlockId> into;
+    std::vector<std::pair<int, std::string>> documents;  // of the prefix, by the block that each begins in
+    double seconds_to_compute = 0;                       // a block; 0: not known
+    std::shared_ptr<KvLoad> state;
+    Loaded done;
+  };
+  // Reads blocks of the prefix into `into`, which nobody else touches before `done`, unless the load was still to begin
+  // when it was cancelled. What is read is known by these documents from then on, too. None is read if that takes
+  // longer than computing; now and then a slow disk is tried again.
+  void load(Wanted wanted);
+  // Removes these documents' blocks, those that wait to be written too, before anything else is read. How many.
+  std::future<std::uint64_t> invalidate(std::vector<std::string> documents);
   KvTierStats stats() const;
 
  private:
@@ -63,9 +77,7 @@ class KvTier {
   struct Load {
     KvKey parent{};
     std::vector<TokenId> tokens;
-    std::vector<BlockId> into;
-    double seconds_to_compute = 0;
-    Loaded done;
+    Wanted wanted;  // its views are not valid any more
   };
   using Task = std::function<void()>;
 
@@ -73,7 +85,7 @@ class KvTier {
   void push(const CachedRun& run, std::chrono::steady_clock::time_point deadline);
   void work();
   void write(const Save& save);
-  int read(const Load& load);
+  void read(const Load& load);
   void publish();
 
   KvDisk disk_;  // the thread's
@@ -87,6 +99,7 @@ class KvTier {
   std::condition_variable changed_;
   std::deque<Load> loads_;
   std::deque<Task> tasks_;  // saves and invalidations, in order
+  int invalidations_ = 0;   // among them
   std::size_t waiting_bytes_ = 0;
   bool busy_ = false;
   bool stop_ = false;

@@ -77,20 +77,27 @@ void LlmEngine::warm_up() {
 }
 
 std::string LlmEngine::fingerprint() {
+  constexpr int kTokens = kernels::kKvBlock;
+  constexpr int kFar = 512;  // behind what attention sums in one go
   std::vector<TokenId> tokens;
-  for (int i = 0; i < kernels::kKvBlock; ++i) tokens.push_back(i % files_.tokenizer->size());
-  const Block block = pool_.take();
-  const kernels::BlockRef ref{block.id(), 0};
+  for (int i = 0; i < kTokens; ++i) tokens.push_back(i % files_.tokenizer->size());
+  const Block first = pool_.take();
+  const Block far = pool_.take();
+  std::vector<kernels::BlockRef> table(kFar / kTokens, {first.id(), 0});
+  table.push_back({far.id(), 0});
   rag::Sha256 hash;
   hash.add(&files_.weights_hash, sizeof(files_.weights_hash));
   hash.add(&settings_.kv_type, sizeof(settings_.kv_type));
   const auto add = [&](const std::string& adapter, std::span<const LoraUse> lora) {
-    const Segment segment{tokens, 0, {&ref, 1}, 1, lora};
-    const std::span<const float> logits = runner_.run({&segment, 1});
-    const std::span<const std::byte> values = storage_.block(block.id());
     hash.add(adapter.c_str(), adapter.size() + 1);
-    hash.add(values.data(), values.size());
-    hash.add(logits.data(), logits.size_bytes());
+    for (const int position : {0, kFar}) {
+      if (position + kTokens > context_) break;
+      const Segment segment{tokens, position, table, 1, lora};
+      const std::span<const float> logits = runner_.run({&segment, 1});
+      const std::span<const std::byte> values = storage_.block((position == 0 ? first : far).id());
+      hash.add(values.data(), values.size());
+      hash.add(logits.data(), logits.size_bytes());
+    }
   };
   add("", {});
   for (const LoraSettings& adapter : settings_.lora) {
@@ -104,14 +111,20 @@ std::string LlmEngine::fingerprint() {
 void LlmEngine::open_tier() {
   tier_ = std::make_unique<KvTier>(std::move(*files_.disk), storage_, fingerprint());
   tree_.on_evict([this](const CachedRun& run) { tier_->save(run); });
-  scheduler_.load_with([this](int number, const Sequence& sequence, int first, std::vector<BlockId> into) {
-    tier_->load(sequence.cache_namespace, sequence.tokens, first, std::move(into),
-                seconds_to_prefill_ * kernels::kKvBlock, [this, number](int blocks) {
-                  post([this, number, blocks] {
-                    scheduler_.loaded(number, blocks);
-                    publish();
-                  });
-                });
+  scheduler_.load_with([this](int number, const Sequence& sequence, int first, std::vector<BlockId> into,
+                              std::shared_ptr<KvLoad> state) {
+    KvTier::Wanted wanted{
+        sequence.cache_namespace, sequence.tokens, first, std::move(into), {}, 0, std::move(state), {}};
+    for (const DocumentMark& mark : sequence.documents)
+      wanted.documents.emplace_back(mark.token / kernels::kKvBlock, mark.key);
+    if (prefilled_ > 0) wanted.seconds_to_compute = kernels::kKvBlock * prefilling_seconds_ / prefilled_;
+    wanted.done = [this, number](int blocks, std::vector<std::pair<int, std::string>> documents) {
+      post([this, number, blocks, documents = std::move(documents)] {
+        scheduler_.loaded(number, blocks, documents);
+        publish();
+      });
+    };
+    tier_->load(std::move(wanted));
   });
 }
 
@@ -142,15 +155,23 @@ void LlmEngine::cancel(RequestId id) {
 }
 
 std::uint64_t LlmEngine::invalidate(const std::vector<std::string>& document_keys) {
-  auto removed = std::make_shared<std::promise<std::uint64_t>>();
+  struct Removed {
+    std::uint64_t blocks = 0;
+    std::future<std::uint64_t> on_disk;
+  };
+  auto removed = std::make_shared<std::promise<Removed>>();
   auto result = removed->get_future();
   post([this, document_keys, removed] {
     scheduler_.forget(document_keys);
-    removed->set_value(tree_.invalidate(document_keys));
+    Removed gone;
+    // Before anybody is admitted who would read them.
+    if (tier_) gone.on_disk = tier_->invalidate(document_keys);
+    gone.blocks = tree_.invalidate(document_keys);
+    removed->set_value(std::move(gone));
     publish();
   });
-  const std::uint64_t blocks = result.get();
-  return blocks + (tier_ ? tier_->invalidate(document_keys) : 0);
+  Removed gone = result.get();
+  return gone.blocks + (gone.on_disk.valid() ? gone.on_disk.get() : 0);
 }
 
 EngineStats LlmEngine::stats() const {
@@ -262,12 +283,14 @@ void LlmEngine::step() {
   const auto started = Sequence::Clock::now();
   std::span<const float> logits = runner_.run(segments);
   const double took = std::chrono::duration<double>(Sequence::Clock::now() - started).count();
-  if (read == 0)
+  if (read == 0) {
     costs_.measured(decoded, took);
-  else if (decoded > 0)
+  } else if (decoded > 0) {
     share_.measured(costs_.seconds(decoded), read, took);
-  else
-    seconds_to_prefill_ += (seconds_to_prefill_ == 0 ? 1 : 0.2) * (took / read - seconds_to_prefill_);
+  } else {
+    prefilling_seconds_ = 0.8 * prefilling_seconds_ + took;
+    prefilled_ = 0.8 * prefilled_ + read;
+  }
   ++counters_.steps;
   const auto vocabulary = static_cast<std::size_t>(files_.model->shape().vocabulary);
   std::vector<std::pair<std::unique_ptr<Sequence>, std::optional<FinishReason>>> done;

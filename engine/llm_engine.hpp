@@ -111,7 +111,8 @@ class LlmEngine final : public Engine {
   EngineStats stats_;     // published after each step
   EngineStats counters_;  // the engine thread's own
   Pace pace_;
-  double seconds_to_prefill_ = 0;  // a token, in steps without decoding; 0: not known yet
+  double prefilling_seconds_ = 0;  // of steps without decoding, the latest weighing most
+  double prefilled_ = 0;           // tokens in them
 
   std::unique_ptr<KvTier> tier_;  // null: no disk
 

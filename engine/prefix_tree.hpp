@@ -71,7 +71,8 @@ class PrefixTree {
   };
   Resident resident(std::string_view space, std::span<const TokenId> tokens) const;
 
-  // Is told of blocks before they are evicted. A prefix with more documents than the tree keeps apart is never told.
+  // Is told of blocks before they are evicted, but for those behind a slid window. A prefix with more documents than
+  // the tree keeps apart is never told.
   using Visit = std::function<bool(const CachedRun&)>;
   void on_evict(std::function<void(const CachedRun&)> told) { evicted_ = std::move(told); }
   // Tells of all blocks, what leads to a run before it and the most valuable first, until `visit` returns false.

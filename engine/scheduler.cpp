@@ -40,6 +40,7 @@ std::unique_ptr<Sequence> Scheduler::remove(Engine::RequestId id) {
   if (found == running_.end()) return waiting_.remove(id);
   auto sequence = std::move(*found);
   running_.erase(found);
+  cancel_load(*sequence);
   sequence->drop_blocks();
   return sequence;
 }
@@ -109,36 +110,50 @@ Scheduler::Admission Scheduler::try_admit(Sequence& sequence) {
 void Scheduler::start_load(Sequence& sequence) {
   const int first = sequence.recorded;
   const int wanted = static_cast<int>(reusable(sequence).size()) / kTokens - first;
-  if (!load_ || !sequence.record || sequence.loaded || wanted <= 0) return;
-  sequence.loaded = true;
+  if (!load_ || !sequence.record || wanted <= 0) return;
   sequence.loading = ++last_load_;
   Loading& load = being_loaded_[last_load_];
   load.first = first;
+  load.first_admission = !sequence.admitted_before;
   std::vector<BlockId> into;
   for (int i = first; i < first + wanted; ++i) {
     load.blocks.push_back(sequence.blocks[static_cast<std::size_t>(i)].share());
     into.push_back(load.blocks.back().id());
   }
-  load_(last_load_, sequence, first, std::move(into));
+  load_(last_load_, sequence, first, std::move(into), load.state);
 }
 
-void Scheduler::loaded(int number, int blocks) {
+void Scheduler::cancel_load(Sequence& sequence) {
+  const auto load = being_loaded_.find(sequence.loading);
+  if (load != being_loaded_.end() && load->second.state->cancel()) being_loaded_.erase(load);
+  sequence.loading = 0;
+}
+
+void Scheduler::loaded(int number, int blocks, const std::vector<std::pair<int, std::string>>& documents) {
+  const auto load = being_loaded_.find(number);
+  if (load == being_loaded_.end()) return;
   const auto found = std::ranges::find(running_, number, [](const auto& sequence) { return sequence->loading; });
   if (found != running_.end()) {
     Sequence& sequence = **found;
     sequence.loading = 0;
-    const int computed = (being_loaded_.at(number).first + blocks) * kTokens;
-    if (blocks > 0 && computed > sequence.computed) {
-      sequence.reused += computed - sequence.computed;
+    const int computed = (load->second.first + blocks) * kTokens;
+    if (blocks > 0 && !load->second.forgotten && computed > sequence.computed) {
+      if (load->second.first_admission) sequence.reused += computed - sequence.computed;
       sequence.computed = computed;
+      // The same text, as another document: whoever invalidates that one means these blocks, too.
+      for (const auto& [block, key] : documents) {
+        if (std::ranges::find(sequence.documents, key, &DocumentMark::key) != sequence.documents.end()) continue;
+        const auto at = std::ranges::upper_bound(sequence.documents, block * kTokens, {}, &DocumentMark::token);
+        sequence.documents.insert(at, {block * kTokens, key});
+      }
       if (sequence.record) record(sequence);
     }
   }
-  being_loaded_.erase(number);
+  being_loaded_.erase(load);
 }
 
 bool Scheduler::only_loads() const {
-  return !running_.empty() &&
+  return !being_loaded_.empty() &&
          std::ranges::all_of(running_, [](const auto& sequence) { return sequence->loading != 0; });
 }
 
@@ -165,7 +180,7 @@ void Scheduler::admit() {
         waiting_.pass_over(*next);
         break;
       case Admission::no_room:
-        if (!running_.empty() || !tree_.give_up_pin()) return;
+        if (!running_.empty() || !being_loaded_.empty() || !tree_.give_up_pin()) return;
     }
   }
 }
@@ -173,6 +188,7 @@ void Scheduler::admit() {
 void Scheduler::preempt_last() {
   auto sequence = std::move(running_.back());
   running_.pop_back();
+  cancel_load(*sequence);
   sequence->drop_blocks();
   waiting_.put_back(std::move(sequence));
   ++preemptions_;
@@ -277,6 +293,7 @@ void Scheduler::forget(std::span<const std::string> documents) {
   waiting_.for_each([&](Sequence& sequence) {
     if (holds(sequence)) sequence.record = false;
   });
+  for (auto& [number, load] : being_loaded_) load.forgotten = load.forgotten || !documents.empty();
 }
 
 double Scheduler::work_left(const Pace& pace) const {

@@ -6,6 +6,7 @@
 // Used by the engine's thread only.
 #pragma once
 
+#include "engine/kv_load.hpp"
 #include "engine/kv_storage.hpp"
 #include "engine/pace.hpp"
 #include "engine/prefix_labels.hpp"
@@ -18,6 +19,8 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace kvasir::engine {
@@ -37,12 +40,14 @@ class Scheduler {
   Scheduler(BlockPool& pool, PrefixTree& tree, KvStorage& storage, const SchedulerLimits& limits)
       : pool_(pool), tree_(tree), storage_(storage), limits_(limits), labels_(tree) {}
 
-  // Blocks on disk are looked for with this, which calls loaded() later. `storage`'s blocks from `first` on are filled
-  // meanwhile.
-  using Load = std::function<void(int number, const Sequence& sequence, int first, std::vector<BlockId> into)>;
+  // Blocks on disk are looked for with this, which calls loaded() later. `storage`'s blocks `into` are filled
+  // meanwhile, those of the sequence from `first` on.
+  using Load = std::function<void(int number, const Sequence& sequence, int first, std::vector<BlockId> into,
+                                  std::shared_ptr<KvLoad> state)>;
   void load_with(Load load) { load_ = std::move(load); }
-  // The load with this number is over and has filled so many blocks.
-  void loaded(int number, int blocks);
+  // The load with this number is over and has filled so many blocks; their files name these documents, each from this
+  // block of the prompt on.
+  void loaded(int number, int blocks, const std::vector<std::pair<int, std::string>>& documents);
 
   void add(std::unique_ptr<Sequence> sequence) { waiting_.add(std::move(sequence)); }
   // Takes the sequence out, wherever it is; null if unknown.
@@ -58,7 +63,7 @@ class Scheduler {
   // Stops sequences that hold these documents from recording any more.
   void forget(std::span<const std::string> documents);
 
-  // All that runs waits for the disk.
+  // All that runs, if anything, waits for the disk, and something does.
   bool only_loads() const;
   int decoding() const;
   int running() const { return static_cast<int>(running_.size()); }
@@ -76,6 +81,7 @@ class Scheduler {
   Admission try_admit(Sequence& sequence);
   void enter(std::unique_ptr<Sequence> sequence);
   void start_load(Sequence& sequence);
+  void cancel_load(Sequence& sequence);
   // A running sequence will soon have computed more of this prompt than the tree has.
   bool prefix_in_flight(const Sequence& sequence, int matched) const;
   // Makes room for `tokens` from `computed` on.
@@ -94,7 +100,10 @@ class Scheduler {
   WaitingQueue waiting_;
   Load load_;  // empty: there is no disk
   struct Loading {
-    int first = 0;              // of the sequence's blocks
+    int first = 0;  // of the sequence's blocks
+    bool first_admission = false;
+    bool forgotten = false;  // a document has gone since: it may be in what is read
+    std::shared_ptr<KvLoad> state = std::make_shared<KvLoad>();
     std::vector<Block> blocks;  // held, whatever becomes of the sequence
   };
   std::map<int, Loading> being_loaded_;  // by number

@@ -55,12 +55,11 @@ struct Sequence {
   std::optional<TokenMatcher> matcher;          // made by the engine's thread, to which the masks belong
   std::unique_ptr<Speculation> speculation;     // null: nothing is guessed
 
-  int computed = 0;     // tokens whose KV is, or was, in `blocks`
-  int dropped = 0;      // tokens that the window slid past, behind the first block
-  int recorded = 0;     // blocks that the tree knows
-  int reused = 0;       // prompt tokens found in the tree at the first admission
-  int loading = 0;      // number of the load that fills blocks behind `computed`; 0: none
-  bool loaded = false;  // from disk, as far as it could be
+  int computed = 0;  // tokens whose KV is, or was, in `blocks`
+  int dropped = 0;   // tokens that the window slid past, behind the first block
+  int recorded = 0;  // blocks that the tree knows
+  int reused = 0;    // prompt tokens found in the tree or on disk at the first admission
+  int loading = 0;   // number of the load that fills blocks behind `computed`; 0: none
   bool admitted_before = false;
   bool started = false;  // the listener knows
   std::vector<Block> blocks;

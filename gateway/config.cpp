@@ -147,6 +147,7 @@ engine::EngineSettings read_engine(ConfigSection section) {
   disk.read("path", engine.kv_disk);
   disk.read_bytes("size", engine.kv_disk_size, 1ULL << 20, 1ULL << 50);
   disk.finish();
+  if (disk.present() && engine.kv_disk.empty()) disk.error(disk.mark(), "kv_disk needs path: a folder of its own");
   ConfigSection speculation = section.section("speculation");
   speculation.read("prompt_lookup", engine.speculation.prompt_lookup);
   speculation.read("max_tokens", engine.speculation.max_tokens, 0, engine::SpeculationSettings::kMostTokens);

@@ -127,19 +127,43 @@ TEST_F(KvTierTest, TakesNothingFromAnotherModelInTheSamePlace) {
   EXPECT_EQ(answer.logprobs, cold(request));
 }
 
-TEST_F(KvTierTest, KeepsTenantsApartAndForgetsInvalidatedDocuments) {
-  GenerateRequest request;
-  request = ask("Read.");
-  request.input = input_of({{rag::Role::user, "What does it say?", ""}}, {{"d", words(40, 3), "", "", ""}});
+GenerateRequest ask_about(const std::string& document) {
+  GenerateRequest request = ask("Read.");
+  request.input = input_of({{rag::Role::user, "What does it say?", ""}}, {{document, words(40, 3), "", "", ""}});
+  return request;
+}
+
+TEST_F(KvTierTest, KeepsTenantsApart) {
+  GenerateRequest request = ask_about("d");
   request.cache_namespace = "a";
   run(*load(settings()), request);
+  request.cache_namespace = "b";
+  EXPECT_EQ(run(*load(settings()), request).summary.reused_tokens, 0);
+}
+
+TEST_F(KvTierTest, ForgetsInvalidatedDocumentsForGood) {
+  run(*load(settings()), ask_about("d"));
+  const std::size_t before = files().size();
   {
     const auto engine = load(settings());
-    GenerateRequest other = request;
-    other.cache_namespace = "b";
-    EXPECT_EQ(run(*engine, other).summary.reused_tokens, 0);
     EXPECT_GT(engine->invalidate({"d"}), 0U);
-    EXPECT_LT(run(*engine, request).summary.reused_tokens, 40);
+    EXPECT_LT(files().size(), before);
+  }
+  EXPECT_LT(run(*load(settings()), ask_about("d")).summary.reused_tokens, 40);
+}
+
+// Ids are not in the prompt, so the same text under two is the same blocks.
+TEST_F(KvTierTest, ForgetsATextByEachOfItsNames) {
+  for (const char* gone : {"first", "second"}) {
+    run(*load(settings()), ask_about("first"));
+    {
+      const auto engine = load(settings());
+      EXPECT_GT(run(*engine, ask_about("second")).summary.reused_tokens, 100);
+      EXPECT_GT(engine->invalidate({gone}), 0U);
+      EXPECT_LT(run(*engine, ask_about("third")).summary.reused_tokens, 40) << gone;
+    }
+    EXPECT_GT(run(*load(settings()), ask_about("fourth")).summary.reused_tokens, 100);
+    load(settings())->invalidate({"fourth"});
   }
 }
 

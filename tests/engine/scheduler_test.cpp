@@ -3,7 +3,12 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <numeric>
 #include <random>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -77,11 +82,13 @@ class SchedulerTest : public testing::Test {
     int number;
     int first;
     std::size_t blocks;
+    std::shared_ptr<KvLoad> state;
   };
   // A disk that says nothing of itself.
   void with_disk() {
-    scheduler_->load_with([this](int number, const Sequence&, int first, const std::vector<BlockId>& into) {
-      wanted_.push_back({number, first, into.size()});
+    scheduler_->load_with([this](int number, const Sequence&, int first, const std::vector<BlockId>& into,
+                                 const std::shared_ptr<KvLoad>& state) {
+      wanted_.push_back({number, first, into.size(), state});
     });
   }
 
@@ -265,7 +272,7 @@ TEST_F(SchedulerTest, ComputesOnlyWhatTheDiskDoesNotHave) {
   ASSERT_EQ(wanted_.size(), 1U);
   EXPECT_EQ(wanted_[0].first, 0);
   EXPECT_EQ(wanted_[0].blocks, 6U) << "all whole blocks that leave a token to compute";
-  scheduler_->loaded(wanted_[0].number, 4);
+  scheduler_->loaded(wanted_[0].number, 4, {});
   const auto parts = scheduler_->plan(64);
   ASSERT_EQ(parts.size(), 1U);
   EXPECT_EQ(parts[0].sequence->computed, 64);
@@ -279,7 +286,7 @@ TEST_F(SchedulerTest, ComputesOnlyWhatTheDiskDoesNotHave) {
   ASSERT_EQ(wanted_.size(), 2U);
   EXPECT_EQ(wanted_[1].first, 6);
   EXPECT_EQ(wanted_[1].blocks, 2U);
-  scheduler_->loaded(wanted_[1].number, 0);
+  scheduler_->loaded(wanted_[1].number, 0, {});
   run_all();
   EXPECT_EQ(pool_->free() + tree_->blocks(), pool_->total());
 }
@@ -298,21 +305,78 @@ TEST_F(SchedulerTest, OthersGoOnWhileBlocksAreRead) {
 
 TEST_F(SchedulerTest, HoldsBlocksThatAreReadWhateverBecomesOfTheSequence) {
   start(16, {4, 256});
+  const auto pinned = add({"p", 9000, 32});
+  run_all();
+  ASSERT_EQ(tree_->blocks(), 2) << pinned;
+  std::vector<TokenId> prefix(32);
+  std::iota(prefix.begin(), prefix.end(), 9000);
+  tree_->pin("p", prefix, std::chrono::hours(1));
+  with_disk();
+  const auto cancelled = add({"a", 0, 100});
+  scheduler_->plan(64);
+  ASSERT_TRUE(wanted_.at(0).state->begin());
+  EXPECT_NE(scheduler_->remove(cancelled), nullptr);
+  EXPECT_TRUE(wanted_.at(0).state->cancelled());
+  EXPECT_EQ(pool_->free(), 14 - 6) << "the disk writes to them";
+  add({"b", 0, 170});
+  EXPECT_TRUE(scheduler_->plan(64).empty());
+  EXPECT_EQ(scheduler_->running(), 0) << "there is no room yet";
+  EXPECT_TRUE(scheduler_->only_loads()) << "there is nothing to do but wait";
+  EXPECT_EQ(tree_->pinned_blocks(), 2) << "no pin is given up for what ends soon";
+  scheduler_->loaded(wanted_.at(0).number, 6, {});
+  EXPECT_EQ(pool_->free(), 14);
+  EXPECT_EQ(tree_->blocks(), 2) << "nobody records what was read for nobody";
+  scheduler_->plan(64);
+  ASSERT_EQ(wanted_.size(), 2U);
+  scheduler_->loaded(wanted_.at(1).number, 10, {});
+  run_all();
+}
+
+TEST_F(SchedulerTest, FreesAtOnceWhatTheDiskHasNotBegunToRead) {
+  start(16, {4, 256});
   with_disk();
   const auto cancelled = add({"a", 0, 100});
   scheduler_->plan(64);
   EXPECT_NE(scheduler_->remove(cancelled), nullptr);
-  EXPECT_EQ(pool_->free(), 16 - 6) << "the disk writes to them";
-  add({"b", 0, 170});
-  EXPECT_TRUE(scheduler_->plan(64).empty());
-  EXPECT_EQ(scheduler_->running(), 0) << "there is no room yet";
-  scheduler_->loaded(wanted_.at(0).number, 6);
   EXPECT_EQ(pool_->free(), 16);
-  EXPECT_EQ(tree_->blocks(), 0) << "nobody records what was read for nobody";
+  EXPECT_FALSE(wanted_.at(0).state->begin());
+  EXPECT_FALSE(scheduler_->only_loads());
+}
+
+TEST_F(SchedulerTest, KnowsWhatWasReadByTheDocumentsThatItWasWrittenAs) {
+  start(64, {4, 256});
+  with_disk();
+  add({"a", 0, 100, 1, 0, {{0, "one name"}}});
   scheduler_->plan(64);
-  ASSERT_EQ(wanted_.size(), 2U);
-  scheduler_->loaded(wanted_.at(1).number, 10);
+  scheduler_->loaded(wanted_.at(0).number, 6, {{2, "another name"}});
   run_all();
+  EXPECT_EQ(tree_->blocks(), 6);
+  EXPECT_EQ(tree_->invalidate(std::vector<std::string>{"another name"}), 4U);
+  EXPECT_EQ(tree_->invalidate(std::vector<std::string>{"one name"}), 2U);
+}
+
+TEST_F(SchedulerTest, TakesNothingThatWasBeingReadWhenADocumentWent) {
+  start(64, {4, 256});
+  with_disk();
+  add({"a", 0, 100});
+  scheduler_->plan(64);
+  scheduler_->forget(std::vector<std::string>{"a name that only the disk knows"});
+  scheduler_->loaded(wanted_.at(0).number, 6, {{0, "a name that only the disk knows"}});
+  const auto parts = scheduler_->plan(64);
+  ASSERT_EQ(parts.size(), 1U);
+  EXPECT_EQ(parts[0].sequence->computed, 0);
+  EXPECT_EQ(tree_->blocks(), 0);
+}
+
+TEST_F(SchedulerTest, ReadsNoMoreOfPromptsBesideOthersThanItIsTold) {
+  start(64, {4, 256});
+  add({"a", 0, 40, 50});
+  step();
+  add({"b", 5000, 300});
+  const auto parts = scheduler_->plan(10);
+  ASSERT_EQ(parts.size(), 2U);
+  EXPECT_EQ(parts[0].tokens, 1);
+  EXPECT_EQ(parts[1].tokens, 10);
 }
 
 TEST_F(SchedulerTest, RecordsNothingReadOfADocumentThatIsGone) {
@@ -322,7 +386,7 @@ TEST_F(SchedulerTest, RecordsNothingReadOfADocumentThatIsGone) {
   scheduler_->plan(64);
   const std::vector<std::string> gone = {"document"};
   scheduler_->forget(gone);
-  scheduler_->loaded(wanted_.at(0).number, 6);
+  scheduler_->loaded(wanted_.at(0).number, 6, {});
   run_all();
   EXPECT_EQ(tree_->blocks(), 0);
 }

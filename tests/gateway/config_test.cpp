@@ -123,6 +123,11 @@ TEST(Config, reports_all_errors_with_their_places) {
                           HasSubstr("k.yaml:7:8: cache.ttl is 'soon'")));
 }
 
+TEST(Config, wants_a_folder_for_kv_on_disk) {
+  EXPECT_THAT(messages(parse("models: [{name: a, engine: {gguf: x, kv_disk: {size: 1GiB}}}]\n")),
+              ElementsAre(HasSubstr("k.yaml:1:47: kv_disk needs path: a folder of its own")));
+}
+
 TEST(Config, refuses_a_slowdown_that_leaves_no_time) {
   EXPECT_THAT(messages(parse("models: [{name: a, engine: {gguf: x, prefill_slowdown: 0.5}}]\n")),
               ElementsAre(HasSubstr("k.yaml:1:56: prefill_slowdown must be above 1, or 0 for no limit")));
