@@ -1,12 +1,16 @@
 #include "rag/context.hpp"
 
+#include "rag/passages.hpp"
+#include "rag/xml_context.hpp"
+
+#include <cstddef>
 #include <utility>
 
 namespace kvasir::rag {
 namespace {
 
 constexpr std::string_view kHeading = "Context:\n";
-constexpr std::string_view kDocument = "[Document ";
+constexpr std::string_view kFirst = "[Document 1]:";
 constexpr std::string_view kQuestion = "\n\nQuestion: ";
 constexpr std::string_view kBlank = " \t\n\r";
 
@@ -31,75 +35,77 @@ std::string with_unix_lines(std::string_view text) {
   return lines;
 }
 
-std::string marker(std::size_t number) {
-  return std::string(kDocument) + std::to_string(number) + "]:";
-}
-
-// True for "[Document <digits>]:" at the front of `text`, whatever the number.
-bool starts_with_any_marker(std::string_view text) {
-  if (!text.starts_with(kDocument)) return false;
-  text.remove_prefix(kDocument.size());
-  const auto digits = text.find_first_not_of("0123456789");
-  return digits != 0 && digits != std::string_view::npos && text.substr(digits).starts_with("]:");
-}
-
 // Offset of the first "Context:" line that a document follows.
 std::optional<std::size_t> find_heading(std::string_view text) {
-  const std::string first = marker(1);
   for (auto at = text.find(kHeading); at != std::string_view::npos; at = text.find(kHeading, at + 1)) {
     const bool starts_line = at == 0 || text[at - 1] == '\n';
-    if (starts_line && trim_front(text.substr(at + kHeading.size())).starts_with(first)) return at;
+    if (starts_line && trim_front(text.substr(at + kHeading.size())).starts_with(kFirst)) return at;
   }
   return std::nullopt;
 }
 
-// Offset of the next line of `text`, from `from` on, that starts with a marker; its size if there is none.
-std::size_t next_marker(std::string_view text, std::size_t from) {
-  for (auto line = text.find('\n', from); line != std::string_view::npos; line = text.find('\n', line + 1)) {
-    if (starts_with_any_marker(text.substr(line + 1))) return line + 1;
-  }
-  return text.size();
+std::optional<RecognisedContext> recognise_numbered(std::string_view text) {
+  const auto heading = find_heading(text);
+  const auto question = text.rfind(kQuestion);
+  if (!heading || question == std::string_view::npos || question < *heading) return std::nullopt;
+  const auto begin = *heading + kHeading.size();
+  // The blank line before "Question:" may be the one that ends an empty document.
+  if (question < begin) return std::nullopt;
+  auto documents = split_numbered(trim_front(text.substr(begin, question - begin)));
+  const auto asked = text.substr(question + kQuestion.size());
+  if (!documents || documents->empty() || trim(asked).empty()) return std::nullopt;
+  return RecognisedContext{std::string(trim(text.substr(0, *heading))), std::move(*documents), std::string(asked)};
 }
 
-// `text` begins with the first marker. Null when a number is out of turn.
-std::optional<std::vector<Document>> split_documents(std::string_view text) {
-  std::vector<Document> documents;
-  while (!text.empty()) {
-    const std::string expected = marker(documents.size() + 1);
-    if (!text.starts_with(expected)) return std::nullopt;
-    const std::size_t end = next_marker(text, expected.size());
-    Document document;
-    document.text = trim(text.substr(expected.size(), end - expected.size()));
-    documents.push_back(std::move(document));
-    text.remove_prefix(end);
+std::optional<RecognisedContext> recognise_tagged(std::string_view text, ContextPlace place) {
+  auto found = find_xml_documents(text);
+  if (!found) return std::nullopt;
+  RecognisedContext context;
+  context.documents = std::move(found->documents);
+  if (place == ContextPlace::system) {
+    // Which of it stood behind the documents is part of what it says.
+    context.instruction.append(found->before).append(1, '\0').append(found->after);
+    return context;
   }
-  return documents;
+  const bool asked_first = found->after.empty();
+  context.question = asked_first ? found->before : found->after;
+  if (!asked_first) context.instruction = found->before;
+  // "Question, documents" is another prompt than "documents, question".
+  if (asked_first) context.instruction = std::string(1, '\0');
+  if (context.question.empty()) return std::nullopt;
+  return context;
+}
+
+std::optional<RecognisedContext> recognise_pattern(std::string_view text, const std::vector<ContextPattern>& patterns) {
+  const ContextPattern::Text prepared(text);
+  ContextPattern::Match found;
+  for (const ContextPattern& pattern : patterns) {
+    if (!pattern.match(prepared, found)) continue;
+    return RecognisedContext{std::move(found.rest), split_passages(found.documents), std::string(found.question)};
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<RecognisedContext> recognise_context(std::string_view text) {
-  if (text.find("Context:") == std::string_view::npos) return std::nullopt;
-  const std::string lines = with_unix_lines(text);
-  const std::string_view view = lines;
-  const auto heading = find_heading(view);
-  const auto question = view.rfind(kQuestion);
-  if (!heading || question == std::string_view::npos || question < *heading) return std::nullopt;
-
-  const auto begin = *heading + kHeading.size();
-  // The blank line before "Question:" may be the one that ends an empty document.
-  if (question < begin) return std::nullopt;
-  auto documents = split_documents(trim_front(view.substr(begin, question - begin)));
-  const auto asked = view.substr(question + kQuestion.size());
-  if (!documents || documents->empty() || trim(asked).empty()) return std::nullopt;
-  return RecognisedContext{std::string(trim(view.substr(0, *heading))), std::move(*documents), std::string(asked)};
+std::optional<RecognisedContext> recognise_context(std::string_view text, ContextPlace place,
+                                                   const ContextPatterns& patterns) {
+  const bool foreign_lines = text.find('\r') != std::string_view::npos;
+  const std::string unix_lines = foreign_lines ? with_unix_lines(text) : std::string{};
+  const std::string_view lines = foreign_lines ? std::string_view(unix_lines) : text;
+  const bool asks = place == ContextPlace::user;
+  if (asks) {
+    if (auto numbered = recognise_numbered(lines)) return numbered;
+  }
+  if (auto tagged = recognise_tagged(lines, place)) return tagged;
+  return recognise_pattern(lines, asks ? patterns.user : patterns.system);
 }
 
 std::string render_context(std::span<const Document> documents, std::string_view question) {
   std::string text(kHeading);
   for (std::size_t i = 0; i < documents.size(); ++i) {
     if (i > 0) text += "\n\n";
-    text += marker(i + 1) + ' ';
+    text.append("[Document ").append(std::to_string(i + 1)).append("]: ");
     if (!documents[i].title.empty()) text += documents[i].title + '\n';
     text += documents[i].text;
   }

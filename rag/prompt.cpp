@@ -34,17 +34,27 @@ ContentId identity_of(const Document& document) {
   return ContentHasher().field(document.key()).field(document.version).field(document.content()).finish();
 }
 
-void take_question(Prompt& prompt, const Message& message) {
-  if (prompt.documents.empty()) {
-    if (auto context = recognise_context(message.text)) {
-      prompt.instruction = std::move(context->instruction);
-      prompt.documents = DocumentSet(std::move(context->documents));
-      prompt.question = std::move(context->question);
-      prompt.documents_in_text = true;
-      return;
-    }
+// False if the message holds no context in a known form.
+bool take_context(Prompt& prompt, const Message& message, ContextPlace place, const ContextPatterns& patterns) {
+  auto context = recognise_context(message.text, place, patterns);
+  if (!context) return false;
+  prompt.instruction = std::move(context->instruction);
+  prompt.documents = DocumentSet(std::move(context->documents));
+  prompt.documents_in_text = true;
+  if (place == ContextPlace::user) prompt.question = std::move(context->question);
+  return true;
+}
+
+// Only what is asked stands alone: a passage is not looked for where nobody asks.
+void find_context(Prompt& prompt, std::span<const Message> messages, const Message& question,
+                  const ContextPatterns& patterns) {
+  prompt.question = question.text;
+  if (!prompt.documents.empty() || take_context(prompt, question, ContextPlace::user, patterns)) return;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (!is_system(messages[i]) || !take_context(prompt, messages[i], ContextPlace::system, patterns)) continue;
+    prompt.context_message = i;
+    return;
   }
-  prompt.question = message.text;
 }
 
 }  // namespace
@@ -98,14 +108,21 @@ ContentId Prompt::system_identity() const {
   const bool none = system.empty() && instruction.empty();
   if (none && std::none_of(messages.begin(), messages.end(), is_system)) return of_none;
   ContentHasher hasher;
-  hasher.field(system).field(instruction);
+  hasher.field(context_message ? std::string_view{} : system).field(instruction);
   // The same words mean something else between later turns, or from another role.
   std::uint64_t turns = 0;
-  for (const Message& message : messages) {
-    if (is_system(message)) {
-      hasher.field(turns).field(to_string(message.role)).field(message.name).field(message.text.size());
-    } else {
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const Message& message = messages[i];
+    if (!is_system(message)) {
       ++turns;
+      continue;
+    }
+    hasher.field(turns).field(to_string(message.role)).field(message.name);
+    if (!context_message) {
+      hasher.field(message.text.size());
+    } else {
+      // The one with the documents says `instruction` and them.
+      hasher.field(i == *context_message ? std::uint64_t{1} : 0).field(i == *context_message ? "" : message.text);
     }
   }
   return hasher.finish();
@@ -123,7 +140,7 @@ ContentId Prompt::history_identity() const {
   return hasher.finish();
 }
 
-Prompt analyse(std::vector<Message> messages, std::vector<Document> field_documents) {
+Prompt analyse(std::vector<Message> messages, std::vector<Document> field_documents, const ContextPatterns* patterns) {
   Prompt prompt;
   prompt.documents = DocumentSet(std::move(field_documents));
   const Message* turn = last_turn_of(messages);
@@ -135,7 +152,9 @@ Prompt analyse(std::vector<Message> messages, std::vector<Document> field_docume
       prompt.history.push_back(message);
     }
   }
-  if (question != nullptr) take_question(prompt, *question);
+  if (question != nullptr) {
+    find_context(prompt, messages, *question, patterns != nullptr ? *patterns : ContextPatterns::built_in());
+  }
   prompt.messages = std::move(messages);
   return prompt;
 }

@@ -3,6 +3,8 @@
 
 #include "rag/content_id.hpp"
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -71,10 +73,11 @@ struct Prompt {
   std::vector<Message> messages;   // as the client sent them
   std::string system;              // system and developer messages, joined by a blank line
   std::vector<Message> history;    // turns before the question (all turns if there is none), system messages left out
-  DocumentSet documents;           // from the `documents` field, or recognised in the last user message
-  std::string instruction;         // what stood before a recognised context: "Answer in one word."
+  DocumentSet documents;           // from the `documents` field, or recognised in a message
+  std::string instruction;         // what stood around a recognised context: "Answer in one word."
   std::string question;            // empty if the last turn is not the user's
   bool documents_in_text = false;  // true: the documents already stand in `messages`
+  std::optional<std::size_t> context_message{};  // the system message that they stand in: its rest is `instruction`
 
   // Hash of what the model is told to do: system messages with their role and place among the turns, and `instruction`.
   ContentId system_identity() const;
@@ -82,11 +85,13 @@ struct Prompt {
   ContentId history_identity() const;
 };
 
+struct ContextPatterns;
+
 // Takes a request apart. `field_documents` are those of the `documents` field; when there are none, the last user
-// message is searched for
-//   Context:\n[Document 1]: …\n\n[Document 2]: …\n\nQuestion: …
-// Text that matches no known form stays part of the question.
-Prompt analyse(std::vector<Message> messages, std::vector<Document> field_documents);
+// message and then the system messages are searched for documents in a form that context.hpp knows, with these patterns
+// or, if null, the built-in ones. Text that matches no known form stays part of the question.
+Prompt analyse(std::vector<Message> messages, std::vector<Document> field_documents,
+               const ContextPatterns* patterns = nullptr);
 
 // The messages as a model without a template for documents should read them: documents of the `documents` field are put
 // in front of the last user message in the plain-text form above (into a user message of their own if there is none).

@@ -96,7 +96,7 @@ TEST(Context, IsNotSeenInTextOfAnotherForm) {
            "\n\nQuestion: q\nContext:\n[Document 1]: a",             // the wrong way round
            "Context:\nBy the way:\n[Document 1]: a\n\nQuestion: q",  // text that would be lost
        }) {
-    EXPECT_FALSE(recognise_context(text)) << text;
+    EXPECT_FALSE(recognise_context(text, ContextPlace::user, ContextPatterns{})) << text;
   }
 }
 
