@@ -48,10 +48,11 @@ std::vector<EntryPtr> Catalog::newest(std::size_t offset, std::size_t limit) con
 
 std::vector<RecordPtr> Catalog::matching(const Invalidation& what) const {
   std::unordered_set<RecordPtr> found;
-  const bool by_name = !what.all && (!what.documents.empty() || !what.tags.empty());
+  const bool by_name = !what.all && what.names();
   if (by_name) {
     collect(by_document_, what.documents, what, found);
     collect(by_tag_, what.tags, what, found);
+    for (const CurrentDocument& current : what.current) collect(by_document_, {current.id}, what, found);
   } else {
     for (const auto& [sequence, record] : by_sequence_) {
       if (matches(what, record->entry)) found.insert(record);

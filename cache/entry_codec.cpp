@@ -11,7 +11,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the encoding is little-endian");
 
-constexpr std::uint8_t format_version = 1;
+constexpr std::uint8_t format_version = 2;
+// Version 1 knew documents by their keys alone, only the mode `same`, and no reasoning.
+constexpr std::uint8_t knows_contents = 2;
 // Beyond it the clock's own ticks overflow.
 constexpr std::int64_t latest_microsecond =
     std::chrono::duration_cast<std::chrono::microseconds>(Clock::duration::max()).count();
@@ -33,6 +35,7 @@ class Writer {
   void value(const rag::ContentId& id) {
     bytes_.append(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
   }
+  void value(const DocumentMode& mode) { value(static_cast<std::uint8_t>(mode)); }
   void value(const Clock::time_point& time) {
     value(std::int64_t{std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count()});
   }
@@ -73,6 +76,12 @@ class Reader {
     const std::string_view bytes = take(id.bytes.size());
     if (good_) std::memcpy(id.bytes.data(), bytes.data(), bytes.size());
   }
+  void value(DocumentMode& mode) {
+    std::uint8_t number = 0;
+    value(number);
+    if (number >= kDocumentModes.size()) good_ = false;
+    mode = static_cast<DocumentMode>(good_ ? number : 0);
+  }
   void value(Clock::time_point& time) {
     std::int64_t microseconds = 0;
     value(microseconds);
@@ -104,12 +113,18 @@ class Reader {
 };
 
 template <typename Archive, typename Key>
-void fields_of_key(Archive& archive, Key& key) {
+void fields_of_key(Archive& archive, Key& key, std::uint8_t version) {
   archive.value(key.partition);
   archive.value(key.exact);
   archive.value(key.canonical);
   archive.value(key.question);
   archive.list(key.documents, [&](auto& document) { archive.value(document); });
+  if (version >= knows_contents) {
+    archive.list(key.document_ids, [&](auto& id) { archive.value(id); });
+    archive.list(key.document_versions, [&](auto& of_one) { archive.value(of_one); });
+    archive.value(key.document_set);
+    archive.value(key.document_mode);
+  }
   archive.value(key.tenant);
   archive.value(key.model);
   archive.value(key.max_tokens);
@@ -118,13 +133,17 @@ void fields_of_key(Archive& archive, Key& key) {
 }
 
 template <typename Archive, typename AnswerType>
-void fields_of_answer(Archive& archive, AnswerType& answer) {
+void fields_of_answer(Archive& archive, AnswerType& answer, std::uint8_t version) {
   archive.value(answer.model);
   archive.list(answer.choices, [&](auto& choice) {
     archive.value(choice.content);
     archive.value(choice.refusal);
     archive.value(choice.finish_reason);
     archive.value(choice.logprobs);
+    if (version >= knows_contents) {
+      archive.value(choice.reasoning);
+      archive.value(choice.reasoning_field);
+    }
   });
   archive.value(answer.prompt_tokens);
   archive.value(answer.completion_tokens);
@@ -132,10 +151,10 @@ void fields_of_answer(Archive& archive, AnswerType& answer) {
 }
 
 template <typename Archive, typename EntryType>
-void fields_of_entry(Archive& archive, EntryType& entry) {
+void fields_of_entry(Archive& archive, EntryType& entry, std::uint8_t version) {
   archive.value(entry.id);
-  fields_of_key(archive, entry.key);
-  fields_of_answer(archive, entry.answer);
+  fields_of_key(archive, entry.key, version);
+  fields_of_answer(archive, entry.answer, version);
   archive.list(entry.tags, [&](auto& tag) { archive.value(tag); });
   archive.value(entry.created);
   archive.value(entry.expires);
@@ -146,7 +165,7 @@ void fields_of_entry(Archive& archive, EntryType& entry) {
 std::string encode(const Entry& entry) {
   Writer writer;
   writer.value(format_version);
-  fields_of_entry(writer, entry);
+  fields_of_entry(writer, entry, format_version);
   return writer.take();
 }
 
@@ -154,9 +173,9 @@ std::optional<Entry> decode(std::string_view bytes) {
   Reader reader(bytes);
   std::uint8_t version = 0;
   reader.value(version);
-  if (version != format_version) return std::nullopt;
+  if (version < 1 || version > format_version) return std::nullopt;
   Entry entry;
-  fields_of_entry(reader, entry);
+  fields_of_entry(reader, entry, version);
   if (!reader.complete()) return std::nullopt;
   return entry;
 }

@@ -4,6 +4,12 @@
 #include <ranges>
 
 namespace kvasir::cache {
+namespace {
+
+// Answers under one key: for several sets of documents, limits or logprobs.
+constexpr std::size_t largest_bucket = 64;
+
+}  // namespace
 
 ExactTier::Found ExactTier::find(const Admission& request) const {
   const Shard& shard = shard_of(request.key.exact);
@@ -30,6 +36,8 @@ std::vector<RecordPtr> ExactTier::replaced_by(const Entry& newer) const {
     if (record->entry.key.canonical == newer.key.canonical && replaces(newer, record->entry))
       replaced.push_back(record);
   }
+  // Look-ups walk through a bucket.
+  if (replaced.empty() && bucket->second.size() >= largest_bucket) replaced.push_back(bucket->second.front());
   return replaced;
 }
 

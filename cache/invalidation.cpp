@@ -9,6 +9,15 @@ bool share_one(const std::vector<std::string>& a, const std::vector<std::string>
   return std::ranges::any_of(a, [&](const std::string& x) { return std::ranges::find(b, x) != b.end(); });
 }
 
+// Of an entry from before versions were kept, no version is the current one.
+bool uses_outdated(const CurrentDocument& current, const CacheKey& key) {
+  for (std::size_t i = 0; i < key.documents.size(); ++i) {
+    if (key.documents[i] != current.id) continue;
+    if (i >= key.document_versions.size() || key.document_versions[i] != current.version) return true;
+  }
+  return false;
+}
+
 bool means(const Removal& removal, const Entry& entry) {
   return removal.entry_id.empty() ? matches(removal.what, entry) : removal.entry_id == entry.id;
 }
@@ -19,7 +28,9 @@ bool matches(const Invalidation& what, const Entry& entry) {
   if (!what.tenant.empty() && what.tenant != entry.key.tenant) return false;
   if (!what.model.empty() && what.model != entry.key.model) return false;
   if (what.all) return true;
-  if (what.documents.empty() && what.tags.empty()) return !what.tenant.empty() || !what.model.empty();
+  if (!what.names()) return !what.tenant.empty() || !what.model.empty();
+  const auto outdated = [&](const CurrentDocument& current) { return uses_outdated(current, entry.key); };
+  if (std::ranges::any_of(what.current, outdated)) return true;
   return share_one(what.documents, entry.key.documents) || share_one(what.tags, entry.tags);
 }
 

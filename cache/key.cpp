@@ -77,7 +77,11 @@ void write_partition(CanonicalWriter& out, const CacheRequest& request) {
   out.field("kvasir.partition.2").field(request.tenant);
   // Whatever the user is called, an entry of theirs never meets one of the whole tenant.
   out.number(request.user.empty() ? 0 : 1).field(request.user).field(request.model);
-  out.field(prompt.system_identity()).field(prompt.history_identity()).field(prompt.documents.identity());
+  out.field(prompt.system_identity()).field(prompt.history_identity());
+  // Where the sets may differ, each entry's own is held against the request's.
+  out.field(request.documents == DocumentMode::same
+                ? prompt.documents.identity()
+                : rag::ContentId::of(kDocumentModes[static_cast<std::size_t>(request.documents)]));
   write_shape(out, prompt);
   out.field(request.tools).field(request.response_format).field(request.logit_bias).field(request.extra);
   out.number(request.stop.size());
@@ -111,6 +115,11 @@ CacheKey make_key(const CacheRequest& request) {
   key.tenant = request.tenant;
   key.model = request.model;
   key.documents = request.prompt->documents.keys();
+  key.document_ids = request.prompt->documents.identities();
+  for (const rag::Document& document : request.prompt->documents.in_order())
+    key.document_versions.push_back(document.version);
+  key.document_set = request.prompt->documents.identity();
+  key.document_mode = request.documents;
   key.max_tokens = request.max_tokens;
   key.top_logprobs = request.top_logprobs;
   key.not_cacheable = refusal(request, question);

@@ -27,6 +27,36 @@ bool is_older(const Entry& entry, std::chrono::seconds max_age, Clock::time_poin
   return whole == max_age ? age > whole : whole > max_age;
 }
 
+bool brings(const CacheKey& request, const rag::ContentId& document) {
+  return std::ranges::find(request.document_ids, document) != request.document_ids.end();
+}
+
+// An answer without documents knew nothing of those that a request brings.
+bool uses_some_of(const CacheKey& entry, const CacheKey& request) {
+  if (entry.document_ids.empty() != request.document_ids.empty()) return false;
+  return std::ranges::all_of(entry.document_ids, [&](const rag::ContentId& used) { return brings(request, used); });
+}
+
+bool uses_changed(const CacheKey& entry, const CacheKey& request) {
+  for (std::size_t i = 0; i < entry.documents.size() && i < entry.document_ids.size(); ++i) {
+    const bool named = std::ranges::find(request.documents, entry.documents[i]) != request.documents.end();
+    if (named && !brings(request, entry.document_ids[i])) return true;
+  }
+  return false;
+}
+
+bool fits_documents(const CacheKey& entry, const CacheKey& request) {
+  switch (request.document_mode) {
+    case DocumentMode::same:
+      return true;  // their set is in the key
+    case DocumentMode::superset:
+      return uses_some_of(entry, request);
+    case DocumentMode::ignore:
+      return !uses_changed(entry, request);
+  }
+  return false;
+}
+
 }  // namespace
 
 Record::Record(Entry stored) : cut(was_cut(stored.answer)), entry(std::move(stored)) {}
@@ -36,6 +66,7 @@ std::string_view objection(const Record& record, const Admission& request) {
   if (entry.expires <= request.now) return "expired";
   if (request.limits.max_age && is_older(entry, *request.limits.max_age, request.now)) return "max_age";
   if (!fits_limit(entry, record.cut, request.key.max_tokens)) return "max_tokens";
+  if (!fits_documents(entry.key, request.key)) return "documents";
   if (request.key.top_logprobs >= 0 && request.key.top_logprobs != entry.key.top_logprobs) return "logprobs";
   return {};
 }
@@ -43,7 +74,8 @@ std::string_view objection(const Record& record, const Admission& request) {
 std::size_t bytes_of(const Answer& answer) {
   std::size_t bytes = answer.model.size() + answer.system_fingerprint.size();
   for (const AnswerChoice& choice : answer.choices) {
-    bytes += choice.content.size() + choice.refusal.size() + choice.finish_reason.size() + choice.logprobs.size();
+    bytes += choice.content.size() + choice.refusal.size() + choice.finish_reason.size() + choice.logprobs.size() +
+             choice.reasoning.size();
   }
   return bytes;
 }
@@ -51,6 +83,7 @@ std::size_t bytes_of(const Answer& answer) {
 std::size_t bytes_of(const Entry& entry) {
   std::size_t bytes = bytes_of(entry.answer) + entry.key.canonical.size() + entry.key.question.size();
   for (const std::string& document : entry.key.documents) bytes += document.size();
+  bytes += entry.key.document_ids.size() * sizeof(rag::ContentId);
   for (const std::string& tag : entry.tags) bytes += tag.size();
   return bytes;
 }
@@ -62,6 +95,7 @@ bool is_complete(const CacheKey& key, const Answer& answer) {
 }
 
 bool replaces(const Entry& newer, const Entry& older) {
+  if (!fits_documents(newer.key, older.key)) return false;
   if (older.key.top_logprobs >= 0 && newer.key.top_logprobs != older.key.top_logprobs) return false;
   if (was_cut(older.answer)) return was_cut(newer.answer) && newer.key.max_tokens == older.key.max_tokens;
   if (was_cut(newer.answer)) return false;

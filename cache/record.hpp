@@ -23,8 +23,8 @@ struct Record {
   std::atomic<bool> removed{false};
   // Order of arrival. Guarded by the catalog's lock.
   std::uint64_t sequence = 0;
-  // Row of the vector in the partition's index. Guarded by the partition's lock.
-  std::optional<std::size_t> row;
+  // Of its vector in the index's arena. Guarded by the partition's lock.
+  std::optional<std::uint32_t> slot;
   const Entry entry;
 };
 using RecordPtr = std::shared_ptr<Record>;
@@ -40,7 +40,8 @@ struct Admission {
   Clock::time_point now;
 };
 
-// Empty: the entry may answer the request. Else the reason: "expired", "max_age", "max_tokens", "logprobs".
+// Empty: the entry may answer the request. Else the reason: "expired", "max_age", "max_tokens", "logprobs",
+// "documents".
 std::string_view objection(const Record& record, const Admission& request);
 
 // About what it takes in memory.

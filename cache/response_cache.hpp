@@ -6,6 +6,7 @@
 
 #include "rag/prompt.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -20,12 +21,21 @@ namespace kvasir::cache {
 
 using Clock = std::chrono::system_clock;
 
+// Which documents an answer may have come from, for a request that brings some of its own.
+enum class DocumentMode : std::uint8_t {
+  same,      // the same set, in any order
+  superset,  // some of the request's, and at least one; none where it brings none
+  ignore     // any, but for another content or version of one of the request's
+};
+inline constexpr std::array<std::string_view, 3> kDocumentModes = {"same", "superset", "ignore"};
+
 // What must be known of a request to key it.
 struct CacheRequest {
   std::string tenant;
   std::string user;  // hashed in when the scope says so; else empty
   std::string model;
   const rag::Prompt* prompt = nullptr;
+  DocumentMode documents = DocumentMode::same;
   std::string tools;            // canonical JSON, or empty
   std::string response_format;  // canonical JSON, or empty
   std::vector<std::string> stop;
@@ -48,7 +58,11 @@ struct CacheKey {
   rag::ContentId exact;
   std::string canonical;  // the bytes behind `exact`, compared on a hit
   std::string question;
-  std::vector<std::string> documents;  // keys, for invalidation
+  std::vector<std::string> documents;          // keys, for invalidation
+  std::vector<rag::ContentId> document_ids;    // of each, its version and content included
+  std::vector<std::string> document_versions;  // of each; may be empty
+  rag::ContentId document_set;                 // of all, in any order
+  DocumentMode document_mode = DocumentMode::same;
   std::string tenant;
   std::string model;
   int max_tokens = 0;
@@ -71,8 +85,10 @@ void judge_question(CacheKey& key);
 struct AnswerChoice {
   std::string content;
   std::string refusal;
-  std::string finish_reason;  // OpenAI's word
-  std::string logprobs;       // JSON of choices[].logprobs as sent, or empty
+  std::string finish_reason;         // OpenAI's word
+  std::string logprobs;              // JSON of choices[].logprobs as sent, or empty
+  std::string reasoning = {};        // what the model thought before, if the upstream told
+  std::string reasoning_field = {};  // how the upstream calls it: "reasoning_content" or "reasoning"
 };
 
 // A finished answer, in no particular wire shape.
@@ -112,17 +128,28 @@ struct LookupLimits {
   std::optional<SemanticPolicy> policy = {};         // instead of the one that the cache was opened with
 };
 
-// `documents` and `tags` each select answers; `tenant` and `model` restrict the selection, and alone they select all of
-// that tenant or model. `all` selects everything that they leave. An empty invalidation selects nothing.
+// A document of which this version is the one that counts: answers from any other are outdated.
+struct CurrentDocument {
+  std::string id;
+  std::string version;
+};
+
+// `documents`, `current` and `tags` each select answers; `tenant` and `model` restrict the selection, and alone they
+// select all of that tenant or model. `all` selects everything that they leave. An empty invalidation selects nothing.
 struct Invalidation {
   std::vector<std::string> documents = {};
   std::vector<std::string> tags = {};
   std::string tenant = {};
   std::string model = {};
   bool all = false;
+  std::vector<CurrentDocument> current = {};
+
+  // False if tenant and model alone select.
+  bool names() const { return !documents.empty() || !tags.empty() || !current.empty(); }
 };
 
 struct CacheSettings {
+  DocumentMode documents = DocumentMode::same;
   bool exact = true;
   bool semantic = true;
   float threshold = 0.95F;  // cosine

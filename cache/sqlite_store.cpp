@@ -1,5 +1,6 @@
 #include "cache/sqlite_store.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstring>
@@ -17,7 +18,7 @@
 namespace kvasir::cache {
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int schema_version = 2;
 
 // Tenant, model, documents and tags stand beside the encoded entry so that an invalidation reaches rows that memory
 // does not know yet. Everything else is in `body`.
@@ -35,6 +36,7 @@ constexpr const char* schema = R"sql(
   CREATE TABLE entry_documents (
     document TEXT NOT NULL,
     entry INTEGER NOT NULL REFERENCES entries (number) ON DELETE CASCADE,
+    version TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (document, entry)
   ) WITHOUT ROWID;
   CREATE INDEX documents_by_entry ON entry_documents (entry);
@@ -44,8 +46,14 @@ constexpr const char* schema = R"sql(
     PRIMARY KEY (tag, entry)
   ) WITHOUT ROWID;
   CREATE INDEX tags_by_entry ON entry_tags (entry);
-  PRAGMA user_version = 1;
+  PRAGMA user_version = 2;
 )sql";
+
+// From each version to the next, the first being version 1. A version's statements are never changed again.
+constexpr const char* migrations[] = {R"sql(
+  ALTER TABLE entry_documents ADD COLUMN version TEXT NOT NULL DEFAULT '';
+  PRAGMA user_version = 2;
+)sql"};
 
 constexpr const char* settings = R"sql(
   PRAGMA journal_mode = WAL;
@@ -87,31 +95,43 @@ class SqliteStore final : public Store {
   void prepare_statements();
   std::string message() const { return sqlite3_errmsg(database_.get()); }
   std::optional<std::string> check_version();
+  std::optional<std::string> change_schema(const char* statements);
   static std::optional<StoredEntry> read(const Statement& row);
   bool insert(const StoredEntry& stored);
-  bool link(Statement& into, const std::vector<std::string>& names, std::int64_t entry);
+  bool link_documents(const CacheKey& key, std::int64_t entry);
+  bool link_tags(const std::vector<std::string>& tags, std::int64_t entry);
   bool remove(const StoredRemoval& removal);
   bool remove_matching(const Invalidation& what);
 
   FileLock lock_;
   DatabasePtr database_;
   Statement begin_, commit_, rollback_, insert_, insert_document_, insert_tag_;
-  Statement remove_id_, remove_number_, remove_all_, remove_document_, remove_tag_;
+  Statement remove_id_, remove_number_, remove_all_, remove_document_, remove_outdated_, remove_tag_;
 };
+
+// Whole or not at all.
+std::optional<std::string> SqliteStore::change_schema(const char* statements) {
+  if (execute(database_.get(), "BEGIN IMMEDIATE") == SQLITE_OK && execute(database_.get(), statements) == SQLITE_OK &&
+      execute(database_.get(), "COMMIT") == SQLITE_OK) {
+    return std::nullopt;
+  }
+  std::string wrong = message();
+  execute(database_.get(), "ROLLBACK");
+  return wrong;
+}
 
 std::optional<std::string> SqliteStore::check_version() {
   Statement read_version = statement("PRAGMA user_version");
   if (!read_version.step()) return message();
   const std::int64_t version = read_version.integer(0);
   read_version.reset();
-  if (version == 0) {
-    if (execute(database_.get(), "BEGIN IMMEDIATE") == SQLITE_OK && execute(database_.get(), schema) == SQLITE_OK &&
-        execute(database_.get(), "COMMIT") == SQLITE_OK) {
-      return std::nullopt;
+  if (version == 0) return change_schema(schema);
+  if (version > 0 && version <= schema_version) {
+    for (auto from = static_cast<std::size_t>(version); from < schema_version; ++from) {
+      if (auto wrong = change_schema(migrations[from - 1])) return wrong;
     }
-    return message();
+    return std::nullopt;
   }
-  if (version == schema_version) return std::nullopt;
   return "it was written by a newer version of kvasir (its schema is " + std::to_string(version) +
          ", this program knows " + std::to_string(schema_version) + ")";
 }
@@ -122,7 +142,7 @@ std::optional<std::string> SqliteStore::prepare() {
   if (auto wrong = check_version()) return wrong;
   prepare_statements();
   for (const Statement* made : {&begin_, &commit_, &rollback_, &insert_, &insert_document_, &insert_tag_, &remove_id_,
-                                &remove_number_, &remove_all_, &remove_document_, &remove_tag_}) {
+                                &remove_number_, &remove_all_, &remove_document_, &remove_outdated_, &remove_tag_}) {
     if (made->result() != SQLITE_OK) return message();
   }
   return std::nullopt;
@@ -135,13 +155,15 @@ void SqliteStore::prepare_statements() {
   insert_ = statement(
       "INSERT OR REPLACE INTO entries (id, tenant, model, body, embedder, vector, checksum) VALUES (?, ?, ?, ?, ?, ?, "
       "?)");
-  insert_document_ = statement("INSERT OR IGNORE INTO entry_documents (document, entry) VALUES (?, ?)");
+  insert_document_ = statement("INSERT OR IGNORE INTO entry_documents (document, entry, version) VALUES (?, ?, ?)");
   insert_tag_ = statement("INSERT OR IGNORE INTO entry_tags (tag, entry) VALUES (?, ?)");
   remove_id_ = statement("DELETE FROM entries WHERE id = ?");
   remove_number_ = statement("DELETE FROM entries WHERE number = ?");
   const std::string restricted = "DELETE FROM entries WHERE (?1 = '' OR tenant = ?1) AND (?2 = '' OR model = ?2)";
   remove_all_ = statement(restricted);
   remove_document_ = statement(restricted + " AND number IN (SELECT entry FROM entry_documents WHERE document = ?3)");
+  remove_outdated_ = statement(
+      restricted + " AND number IN (SELECT entry FROM entry_documents WHERE document = ?3 AND version <> ?4)");
   remove_tag_ = statement(restricted + " AND number IN (SELECT entry FROM entry_tags WHERE tag = ?3)");
 }
 
@@ -191,14 +213,20 @@ bool SqliteStore::insert(const StoredEntry& stored) {
   insert_.bind(5, stored.embedder).bind_blob(6, vector).bind(7, checksum(body, stored.embedder, vector));
   if (!insert_.run()) return false;
   const std::int64_t number = sqlite3_last_insert_rowid(database_.get());
-  return link(insert_document_, entry.key.documents, number) && link(insert_tag_, entry.tags, number);
+  return link_documents(entry.key, number) && link_tags(entry.tags, number);
 }
 
-bool SqliteStore::link(Statement& into, const std::vector<std::string>& names, std::int64_t entry) {
-  for (const std::string& name : names) {
-    if (!into.bind(1, name).bind(2, entry).run()) return false;
+bool SqliteStore::link_documents(const CacheKey& key, std::int64_t entry) {
+  for (std::size_t i = 0; i < key.documents.size(); ++i) {
+    const std::string version = i < key.document_versions.size() ? key.document_versions[i] : std::string{};
+    if (!insert_document_.bind(1, key.documents[i]).bind(2, entry).bind(3, version).run()) return false;
   }
   return true;
+}
+
+bool SqliteStore::link_tags(const std::vector<std::string>& tags, std::int64_t entry) {
+  return std::ranges::all_of(tags,
+                             [&](const std::string& tag) { return insert_tag_.bind(1, tag).bind(2, entry).run(); });
 }
 
 bool SqliteStore::remove(const StoredRemoval& removal) {
@@ -214,10 +242,13 @@ bool SqliteStore::remove_matching(const Invalidation& what) {
     if (name != nullptr) removal.bind(3, *name);
     return removal.run();
   };
-  const bool named = !what.documents.empty() || !what.tags.empty();
-  if (what.all || (!named && (!what.tenant.empty() || !what.model.empty()))) return run(remove_all_, nullptr);
+  if (what.all || (!what.names() && (!what.tenant.empty() || !what.model.empty()))) return run(remove_all_, nullptr);
   for (const std::string& document : what.documents) {
     if (!run(remove_document_, &document)) return false;
+  }
+  for (const CurrentDocument& current : what.current) {
+    remove_outdated_.bind(4, current.version);
+    if (!run(remove_outdated_, &current.id)) return false;
   }
   for (const std::string& tag : what.tags) {
     if (!run(remove_tag_, &tag)) return false;

@@ -272,8 +272,8 @@ CacheStats StoredCache::stats() const {
     const std::shared_lock lock(mutex_);
     stats.entries = catalog_.size();
   }
-  stats.partitions = semantic_.partitions();
-  stats.vectors = semantic_.vectors();
+  stats.partitions = semantic_.index().partitions();
+  stats.vectors = semantic_.index().vectors();
   stats.exact_hits = counters_.exact_hits.load(std::memory_order_relaxed);
   stats.semantic_hits = counters_.semantic_hits.load(std::memory_order_relaxed);
   stats.misses = counters_.misses.load(std::memory_order_relaxed);

@@ -76,6 +76,19 @@ Result<std::optional<cache::Invalidation>> read_invalidation(const std::string& 
     }
     return true;
   };
+  // "id", or {"id", "version"}: answers from every other version of it.
+  const auto documents = [&](const json& value) {
+    return value.is_array() && std::ranges::all_of(value, [&](const json& item) {
+             if (item.is_string()) {
+               what.documents.push_back(item.get<std::string>());
+               return true;
+             }
+             const bool versioned = item.is_object() && item.size() == 2 && item.contains("id") &&
+                                    item["id"].is_string() && item.contains("version") && item["version"].is_string();
+             if (versioned) what.current.push_back({item["id"].get<std::string>(), item["version"].get<std::string>()});
+             return versioned;
+           });
+  };
   const auto text = [](const json& value, std::string& target) {
     if (value.is_string()) target = value.get<std::string>();
     return value.is_string();
@@ -83,7 +96,7 @@ Result<std::optional<cache::Invalidation>> read_invalidation(const std::string& 
   for (const auto& [key, value] : root.items()) {
     if (value.is_null()) continue;
     bool good = false;
-    if (key == "documents") good = list(value, what.documents);
+    if (key == "documents") good = documents(value);
     if (key == "tags") good = list(value, what.tags);
     if (key == "tenant") good = text(value, what.tenant);
     if (key == "model") good = text(value, what.model);
@@ -93,11 +106,10 @@ Result<std::optional<cache::Invalidation>> read_invalidation(const std::string& 
   }
   const auto given = [&](const char* name) { return root.contains(name) && root[name].is_array(); };
   const bool lists_given = given("documents") || given("tags");
-  if (lists_given && what.documents.empty() && what.tags.empty() && !what.all) {
+  if (lists_given && !what.names() && !what.all) {
     return std::optional<cache::Invalidation>{};
   }
-  const bool names_something =
-      what.all || !what.documents.empty() || !what.tags.empty() || !what.tenant.empty() || !what.model.empty();
+  const bool names_something = what.all || what.names() || !what.tenant.empty() || !what.model.empty();
   if (!names_something) return ApiError::invalid("Name documents, tags, tenant, model, or all.");
   return std::optional(std::move(what));
 }
@@ -233,9 +245,12 @@ HttpResponse AdminHandler::invalidate(const HttpRequest& request) {
   if (!what) return json_response({{"answers", 0}, {"kv_blocks", 0}});
   const std::uint64_t answers = services_.cache->invalidate(*what);
   std::uint64_t blocks = 0;
-  if (!what->documents.empty()) {
+  // KV is found by its tokens: what an outdated text left behind would never be used, and takes memory only.
+  std::vector<std::string> documents = what->documents;
+  for (const cache::CurrentDocument& current : what->current) documents.push_back(current.id);
+  if (!documents.empty()) {
     const SnapshotPtr snapshot = services_.live->get();
-    for (const auto& model : snapshot->models.all()) blocks += model.backend->invalidate(what->documents);
+    for (const auto& model : snapshot->models.all()) blocks += model.backend->invalidate(documents);
   }
   return json_response({{"answers", answers}, {"kv_blocks", blocks}});
 }

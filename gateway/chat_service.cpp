@@ -23,12 +23,13 @@ std::string logit_bias_json(const ChatRequest& request) {
   return out + "}";
 }
 
-cache::CacheRequest cache_request(const ChatCall& call, const std::string& model, const rag::Prompt& prompt) {
+cache::CacheRequest cache_request(const ChatCall& call, const ModelTable::Model& model, const rag::Prompt& prompt) {
   const ChatRequest& request = *call.request;
   cache::CacheRequest keyed;
   keyed.tenant = call.caller->tenant();
   if (request.user_scope) keyed.user = request.user;
-  keyed.model = model;
+  keyed.model = model.name;
+  keyed.documents = model.documents;
   keyed.prompt = &prompt;
   keyed.tools = request.tools;
   keyed.response_format = request.response_format;
@@ -123,7 +124,7 @@ struct ChatService::Lookup {
   // Nobody joins a flight from before an invalidation, nor one whose answer has fields that only its own shape can
   // carry.
   std::string flight_key() const {
-    std::string text = key.exact.hex();
+    std::string text = key.exact.hex() + key.document_set.hex();
     for (const std::int64_t part :
          {std::int64_t{key.max_tokens}, std::int64_t{key.top_logprobs}, static_cast<std::int64_t>(generation),
           std::int64_t{model->backend->keeps_shape() && call.request->stream ? 1 : 0}}) {
@@ -137,8 +138,10 @@ struct ChatService::Lookup {
 namespace {
 
 // For the key: a raw prompt is no chat, its bytes are in `extra` and its text is judged as a question.
-rag::Prompt prompt_of(ChatRequest& request) {
-  if (request.raw_prompts.empty()) return rag::analyse(std::move(request.messages), std::move(request.documents));
+rag::Prompt prompt_of(ChatRequest& request, const rag::ContextPatterns& patterns) {
+  if (request.raw_prompts.empty()) {
+    return rag::analyse(std::move(request.messages), std::move(request.documents), &patterns);
+  }
   rag::Prompt prompt;
   for (const engine::RawPrompt& raw : request.raw_prompts) {
     prompt.question.append(raw.tokens.empty() ? std::string_view(raw.text) : "tokens").append("\n");
@@ -156,7 +159,7 @@ std::shared_ptr<ChatService::Lookup> ChatService::prepare(ChatCall call, const M
   ChatRequest& request = *lookup->call.request;
   const bool nobody_reads_it =
       !lookup->why_without_cache().empty() && !model.backend->reads_prompt(request) && !request.system_sha256;
-  if (!nobody_reads_it) lookup->prompt = prompt_of(request);
+  if (!nobody_reads_it) lookup->prompt = prompt_of(request, lookup->snapshot->patterns);
   return lookup;
 }
 
@@ -195,7 +198,7 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
     bypass(std::move(lookup), reason, outcome, executor);
     co_return outcome;
   }
-  lookup->key = cache::make_key(cache_request(lookup->call, model->name, lookup->prompt));
+  lookup->key = cache::make_key(cache_request(lookup->call, *model, lookup->prompt));
   if (!lookup->key.not_cacheable.empty()) {
     bypass(lookup, lookup->key.not_cacheable, outcome, executor);
     co_return outcome;

@@ -5,6 +5,7 @@
 #include "gateway/cors.hpp"
 #include "gateway/network.hpp"
 #include "gateway/upstream_url.hpp"
+#include "rag/context_pattern.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +14,8 @@
 #include <fstream>
 #include <sstream>
 #include <tuple>
+
+#include <fmt/format.h>
 
 namespace kvasir::gateway {
 namespace {
@@ -219,6 +222,13 @@ bool known_model(const std::vector<ModelSettings>& models, const std::string& na
   });
 }
 
+std::optional<cache::DocumentMode> read_documents(ConfigSection& section) {
+  const auto& modes = cache::kDocumentModes;
+  const std::string mode = section.read_word("documents", {modes.begin(), modes.end()}, {});
+  if (mode.empty()) return std::nullopt;
+  return static_cast<cache::DocumentMode>(std::find(modes.begin(), modes.end(), mode) - modes.begin());
+}
+
 void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
   for (ConfigSection& item : root.list("models")) {
     ModelSettings model;
@@ -230,6 +240,9 @@ void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
       model.routing = UpstreamRouting::weighted;
     }
     model.price = read_price(item.section("price"));
+    ConfigSection cache = item.section("cache");
+    model.documents = read_documents(cache);
+    cache.finish();
     item.finish();
     if (model.name.empty()) item.error(item.mark(), "a model needs a name");
     const bool elsewhere = upstream.present() || !upstreams.empty();
@@ -259,6 +272,7 @@ void read_cache(ConfigSection section, cache::CacheSettings& cache) {
   semantic.read("max_error_rate", max_error_rate, 0.0F, 1.0F);
   semantic.finish();
   section.read("ttl", cache.ttl);
+  cache.documents = read_documents(section).value_or(cache.documents);
   ConfigSection store = section.section("store");
   store.read_word("kind", {"embedded"}, {"redis"});
   store.read("path", cache.path);
@@ -267,6 +281,16 @@ void read_cache(ConfigSection section, cache::CacheSettings& cache) {
   int entries = static_cast<int>(cache.max_entries);
   section.read("max_entries", entries, 1, 1'000'000'000);
   cache.max_entries = static_cast<std::size_t>(entries);
+  section.finish();
+}
+
+void read_rag(ConfigSection section, std::vector<std::string>& patterns) {
+  section.read("context_patterns", patterns);
+  for (const std::string& pattern : patterns) {
+    const std::string wrong = rag::ContextPattern::complaint(pattern);
+    if (!wrong.empty())
+      section.error(section.mark("context_patterns"), fmt::format("'{}' is no pattern: {}", pattern, wrong));
+  }
   section.finish();
 }
 
@@ -308,6 +332,7 @@ void read_root(ConfigSection& root, Settings& settings) {
   embedding.read("name", settings.embedding_name);
   embedding.not_available("upstream");
   embedding.finish();
+  read_rag(root.section("rag"), settings.context_patterns);
   read_responses(root.section("responses"), settings.responses);
   root.finish();
   check_whole(root, settings);

@@ -129,6 +129,10 @@ void print_price(YAML::Emitter& out, const Price& price) {
   out << YAML::EndMap;
 }
 
+std::string word_of(cache::DocumentMode mode) {
+  return std::string(cache::kDocumentModes[static_cast<std::size_t>(mode)]);
+}
+
 void print_models(YAML::Emitter& out, const std::vector<ModelSettings>& models) {
   out << YAML::Key << "models" << YAML::Value << YAML::BeginSeq;
   for (const ModelSettings& model : models) {
@@ -142,6 +146,10 @@ void print_models(YAML::Emitter& out, const std::vector<ModelSettings>& models) 
       out << YAML::EndSeq;
     }
     if (!model.price.free()) print_price(out, model.price);
+    if (model.documents) {
+      out << YAML::Key << "cache" << YAML::Value << YAML::Flow << YAML::BeginMap;
+      out << YAML::Key << "documents" << YAML::Value << word_of(*model.documents) << YAML::EndMap;
+    }
     out << YAML::EndMap;
   }
   out << YAML::EndSeq;
@@ -156,6 +164,7 @@ void print_cache(YAML::Emitter& out, const cache::CacheSettings& cache) {
   out << YAML::Key << "policy" << YAML::Value << (cache.guards ? "guarded" : "threshold");
   out << YAML::Key << "threshold" << YAML::Value << cache.threshold;
   out << YAML::EndMap;
+  out << YAML::Key << "documents" << YAML::Value << word_of(cache.documents);
   out << YAML::Key << "ttl" << YAML::Value << print_duration(cache.ttl);
   out << YAML::Key << "store" << YAML::Value << YAML::BeginMap;
   out << YAML::Key << "kind" << YAML::Value << "embedded";
@@ -180,6 +189,10 @@ std::string print_config(const Settings& settings) {
   if (!settings.embedding_name.empty()) out << YAML::Key << "name" << YAML::Value << settings.embedding_name;
   out << YAML::EndMap;
   print_cache(out, settings.cache);
+  if (!settings.context_patterns.empty()) {
+    out << YAML::Key << "rag" << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "context_patterns" << YAML::Value << settings.context_patterns << YAML::EndMap;
+  }
   out << YAML::Key << "responses" << YAML::Value << YAML::BeginMap;
   out << YAML::Key << "ttl" << YAML::Value << print_duration(settings.responses.ttl);
   out << YAML::Key << "max_bytes" << YAML::Value << print_bytes(settings.responses.max_bytes) << YAML::EndMap;

@@ -17,6 +17,7 @@ class ModelTable {
     std::string name;
     std::shared_ptr<Backend> backend;  // shared with the tables before and after a reload
     Price price = {};
+    cache::DocumentMode documents = cache::DocumentMode::same;
   };
 
   ModelTable(std::vector<Model> models, std::string default_model)

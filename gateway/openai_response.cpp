@@ -30,6 +30,15 @@ void append_call(std::string& out, const ToolCallPiece& call) {
   out += "}}";
 }
 
+// As the upstream told it, as a member behind others or the first of an object.
+void append_reasoning(std::string& out, const cache::AnswerChoice& choice, bool behind_others) {
+  if (choice.reasoning.empty()) return;
+  if (behind_others) out += ',';
+  append_json_string(out, choice.reasoning_field);
+  out += ':';
+  append_json_string(out, choice.reasoning);
+}
+
 void append_choice(std::string& out, std::size_t index, const cache::AnswerChoice& choice, bool logprobs,
                    std::span<const ToolCallPiece> calls) {
   out += R"({"index":)";
@@ -42,6 +51,7 @@ void append_choice(std::string& out, std::size_t index, const cache::AnswerChoic
   }
   out += R"(,"refusal":)";
   append_string_or_null(out, choice.refusal);
+  append_reasoning(out, choice, true);
   out += R"(,"annotations":[])";
   if (!calls.empty()) {
     out += R"(,"tool_calls":[)";
@@ -248,6 +258,14 @@ void ChunkWriter::delta(std::string& out, int index, std::string_view content, s
   end(out);
 }
 
+void ChunkWriter::reasoning(std::string& out, int index, const cache::AnswerChoice& choice) const {
+  if (choice.reasoning.empty()) return;
+  begin_choice(out, index);
+  append_reasoning(out, choice, false);
+  end_choice(out, "", "");
+  end(out);
+}
+
 void ChunkWriter::refusal(std::string& out, int index, std::string_view refusal) const {
   if (refusal.empty()) return;
   begin_choice(out, index);
@@ -298,6 +316,7 @@ void ChunkWriter::replay(std::string& out, const cache::Answer& answer, const en
     const cache::AnswerChoice& choice = answer.choices[i];
     const int index = static_cast<int>(i);
     const bool items = logprobs_ && !choice.logprobs.empty();
+    reasoning(out, index, choice);
     delta(out, index, choice.content, items ? logprob_items(choice.logprobs) : std::string_view{});
     refusal(out, index, choice.refusal);
     tool_calls(out, index, calls_of(calls, i));

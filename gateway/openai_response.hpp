@@ -43,6 +43,7 @@ class ChunkWriter {
   void role(std::string& out, int index) const;
   // `logprobs`: items of logprobs.content, or empty.
   void delta(std::string& out, int index, std::string_view content, std::string_view logprobs) const;
+  void reasoning(std::string& out, int index, const cache::AnswerChoice& choice) const;
   void refusal(std::string& out, int index, std::string_view refusal) const;
   void tool_calls(std::string& out, int index, std::span<const ToolCallPiece> pieces) const;
   // `engine`: adds the `kvasir` object.

@@ -88,6 +88,7 @@ struct ModelSettings {
   std::vector<UpstreamSettings> upstreams;
   UpstreamRouting routing = UpstreamRouting::affinity;
   Price price = {};
+  std::optional<cache::DocumentMode> documents = {};  // of its answers in the cache; none: as cache.documents says
 
   bool operator==(const ModelSettings&) const = default;
 };
@@ -112,6 +113,7 @@ struct Settings {
   std::string embedding_model;  // folder; empty: no semantic tier
   std::string embedding_name;   // what clients of /v1/embeddings call it; empty: the folder's name
   cache::CacheSettings cache;
+  std::vector<std::string> context_patterns;  // rag::ContextPattern: prompts with documents, besides the known ones
   ResponseStoreSettings responses;
 };
 

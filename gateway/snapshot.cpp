@@ -18,11 +18,13 @@ std::shared_ptr<Backend> open_backend(const ModelSettings& model, const Upstream
   return std::make_shared<EngineBackend>(model.name, std::move(*engine));
 }
 
-// The backend of the same settings that runs already; null: there is none. A price changes no backend.
+// The backend of the same settings that runs already; null: there is none. A price or a mode of the cache changes no
+// backend.
 std::shared_ptr<Backend> running_backend(ModelSettings model, const Snapshot* before) {
   if (before == nullptr) return nullptr;
   for (ModelSettings known : before->settings.models) {
     known.price = model.price;
+    known.documents = model.documents;
     if (known == model) return before->models.find(model.name)->backend;
   }
   return nullptr;
@@ -38,12 +40,15 @@ SnapshotPtr make_snapshot(Settings settings, const UpstreamHooks& hooks, SpendLe
     if (!backend) backend = open_backend(model, hooks, error);
     if (!backend) return nullptr;
     const auto adapted = backend->adapted();
-    models.push_back({model.name, std::move(backend), model.price});
-    for (const Backend::Named& one : adapted) models.push_back({one.name, one.backend, model.price});
+    const auto documents = model.documents.value_or(settings.cache.documents);
+    models.push_back({model.name, std::move(backend), model.price, documents});
+    for (const Backend::Named& one : adapted) models.push_back({one.name, one.backend, model.price, documents});
   }
   KeyRing keys(settings.keys, ledger, before == nullptr ? nullptr : &before->keys);
   ModelTable table(std::move(models), settings.default_model);
-  return std::make_shared<const Snapshot>(Snapshot{std::move(settings), std::move(keys), std::move(table)});
+  auto patterns = rag::ContextPatterns::with(settings.context_patterns);
+  return std::make_shared<const Snapshot>(
+      Snapshot{std::move(settings), std::move(keys), std::move(table), std::move(patterns)});
 }
 
 }  // namespace kvasir::gateway

@@ -6,6 +6,7 @@
 #include "gateway/model_table.hpp"
 #include "gateway/settings.hpp"
 #include "gateway/upstream_server.hpp"
+#include "rag/context_pattern.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -20,6 +21,7 @@ struct Snapshot {
   Settings settings;
   KeyRing keys;
   ModelTable models;
+  rag::ContextPatterns patterns = {};
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

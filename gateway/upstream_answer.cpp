@@ -38,12 +38,29 @@ void note_usage(Json root, FlightResult& result) {
   result.cached_tokens = usage->cached;
 }
 
-// A message or delta holds something that an Answer does not: a tool call, reasoning, audio.
+bool is_reasoning(std::string_view field) {
+  return field == "reasoning_content" || field == "reasoning";
+}
+
+// Adds what a message or delta tells of the model's thoughts. False if an answer tells them under two names.
+bool add_reasoning(Json message, cache::AnswerChoice& choice) {
+  for (const std::string_view field : {"reasoning_content", "reasoning"}) {
+    const std::string_view text = text_of(message, field);
+    if (text.empty()) continue;
+    if (!choice.reasoning_field.empty() && choice.reasoning_field != field) return false;
+    choice.reasoning_field = field;
+    choice.reasoning += text;
+  }
+  return true;
+}
+
+// A message or delta holds something that an Answer does not: a tool call, audio, pictures.
 bool holds_more(Json message) {
   simdjson::dom::object object;
   if (message.get(object) != SUCCESS) return true;
   for (const auto field : object) {
-    const bool known = field.key == "role" || field.key == "content" || field.key == "refusal";
+    const bool known =
+        field.key == "role" || field.key == "content" || field.key == "refusal" || is_reasoning(field.key);
     if (known) {
       if (!field.value.is_string() && !field.value.is_null()) return true;
       continue;
@@ -64,7 +81,7 @@ bool read_choice(Json json, FlightResult& result) {
   choice.finish_reason = text_of(json, "finish_reason");
   Json logprobs;
   if (json["logprobs"].get(logprobs) == SUCCESS && logprobs.is_object()) choice.logprobs = simdjson::minify(logprobs);
-  result.complete = result.complete && !holds_more(message);
+  result.complete = add_reasoning(message, choice) && result.complete && !holds_more(message);
   result.answer.choices.push_back(std::move(choice));
   return true;
 }
@@ -127,7 +144,7 @@ Result<FlightDelta> StreamAssembler::push(std::string data) {
     if (json["delta"].get(part) == SUCCESS && part.is_object()) {
       choice.answer.content += text_of(part, "content");
       choice.answer.refusal += text_of(part, "refusal");
-      result_.complete = result_.complete && !holds_more(part);
+      result_.complete = add_reasoning(part, choice.answer) && result_.complete && !holds_more(part);
     }
     simdjson::dom::array items;
     if (json["logprobs"]["content"].get(items) == SUCCESS) {

@@ -86,9 +86,7 @@ std::string Document::key() const {
 ContentId DocumentSet::identity() const {
   static const ContentId of_none = ContentHasher().finish();
   if (documents_.empty()) return of_none;
-  std::vector<ContentId> ids;
-  ids.reserve(documents_.size());
-  for (const Document& document : documents_) ids.push_back(identity_of(document));
+  std::vector<ContentId> ids = identities();
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   ContentHasher hasher;
@@ -101,6 +99,13 @@ std::vector<std::string> DocumentSet::keys() const {
   keys.reserve(documents_.size());
   for (const Document& document : documents_) keys.push_back(document.key());
   return keys;
+}
+
+std::vector<ContentId> DocumentSet::identities() const {
+  std::vector<ContentId> ids;
+  ids.reserve(documents_.size());
+  for (const Document& document : documents_) ids.push_back(identity_of(document));
+  return ids;
 }
 
 ContentId Prompt::system_identity() const {

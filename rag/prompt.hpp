@@ -62,6 +62,8 @@ class DocumentSet {
   // Hash of the unordered set of (key, version, content). Duplicates count once.
   ContentId identity() const;
   std::vector<std::string> keys() const;
+  // Of each document: hash of key, version and content.
+  std::vector<ContentId> identities() const;
 
  private:
   std::vector<Document> documents_;

@@ -169,8 +169,21 @@ TEST_F(Durability, AStoreOfANewerProgramIsRefusedAndLeftAlone) {
   sql("PRAGMA user_version = 99");
   EXPECT_EQ(refusal(), "the cache store " + settings_.path +
                            " cannot be opened: it was written by a newer version of kvasir (its schema is 99, this "
-                           "program knows 1)");
+                           "program knows 2)");
   EXPECT_EQ(sql("PRAGMA user_version"), "99");
+}
+
+TEST_F(Durability, AStoreOfAnOlderProgramIsBroughtUpToDate) {
+  Asked asked;
+  asked.documents = {{"d1", "text", "", "7", ""}};
+  ASSERT_TRUE(store(*open_cache(settings_), asked.key(), answer("old")));
+  sql("ALTER TABLE entry_documents DROP COLUMN version; PRAGMA user_version = 1");
+  for (int opened = 0; opened < 2; ++opened) {
+    const auto cache = open_cache(settings_);
+    ASSERT_TRUE(cache);
+    EXPECT_EQ(text_of(cache->find_exact(asked.key(), {})), "old");
+  }
+  EXPECT_EQ(sql("PRAGMA user_version"), "2");
 }
 
 TEST_F(Durability, AFolderInUseIsRefused) {

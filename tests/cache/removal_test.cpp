@@ -47,6 +47,36 @@ TEST_F(Removal, ADocumentTakesTheAnswersThatUsedItAlong) {
   }
 }
 
+TEST_F(Removal, AnotherVersionOfADocumentTakesTheAnswersFromTheOldOnesAlong) {
+  const auto version = [](const std::string& of) {
+    Asked asked = about("d1");
+    asked.documents.front().version = of;
+    return asked;
+  };
+  ASSERT_TRUE(store(*cache_, version("1").key(), answer("1"), {.vector = at_angle(0)}));
+  ASSERT_TRUE(store(*cache_, version("2").key(), answer("2"), {.vector = at_angle(0)}));
+  ASSERT_TRUE(store(*cache_, version("").key(), answer("none"), {.vector = at_angle(0)}));
+  EXPECT_EQ(cache_->invalidate({.current = {{"d1", "2"}, {"d9", "1"}}}), 2U);
+  for (int round = 0; round < 2; ++round, restart()) {
+    EXPECT_FALSE(served(version("1"))) << "round " << round;
+    EXPECT_FALSE(served(version(""))) << "round " << round;
+    EXPECT_TRUE(served(version("2"))) << "round " << round;
+  }
+}
+
+TEST_F(Removal, AnAnswerFromAnOldVersionThatWasUnderWayIsNotKept) {
+  Asked old = about("d1");
+  old.documents.front().version = "1";
+  Asked fresh = about("d1");
+  fresh.documents.front().version = "2";
+  const std::uint64_t begun = cache_->generation();
+  cache_->invalidate({.current = {{"d1", "2"}}});
+  EXPECT_FALSE(store(*cache_, old.key(), answer("1"), {.generation = begun}));
+  EXPECT_TRUE(store(*cache_, fresh.key(), answer("2"), {.generation = begun}));
+  EXPECT_FALSE(served(old));
+  EXPECT_TRUE(served(fresh));
+}
+
 TEST_F(Removal, ATagATenantAModelAndEverything) {
   const auto store_all = [&] {
     for (const char* tenant : {"a", "b"}) {

@@ -47,7 +47,7 @@ def key_entry(name, **limits):
 class Gateway:
     """One `kvasir serve`. `folder` holds its configuration, data and log, and outlives the process."""
 
-    def __init__(self, folder, models, *, cache=None, auth=None, server=None, tls=False):
+    def __init__(self, folder, models, *, cache=None, auth=None, server=None, rag=None, tls=False):
         self.folder = pathlib.Path(folder)
         self.port, self.admin_port = free_port(), free_port()
         self.scheme = "https" if tls else "http"
@@ -61,6 +61,8 @@ class Gateway:
         }
         if auth:
             config["auth"] = auth
+        if rag:
+            config["rag"] = rag
         self.config = self.folder / "kvasir.yaml"
         self.config.write_text(json.dumps(config, indent=1))  # JSON is YAML
         self.process = None

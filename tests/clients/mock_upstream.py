@@ -63,6 +63,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if order.startswith("slow"):
             time.sleep(2)
         message = {"role": "assistant", "content": f"Answer to: {order}"}
+        if order.startswith("think"):
+            message["reasoning_content"] = "Hm. Let me see."
         body = json.dumps({
             "id": "chatcmpl-mock", "object": "chat.completion", "created": 1, "model": "mock",
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
@@ -139,6 +141,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         words = ["Answer", " to:", *(" " + word for word in order.split())]
         if order.startswith("bytes"):
             words = ["😀", "Việt", "你好"]
+        for thought in ("Hm.", " Let me see.") if order.startswith("think") else ():
+            self.send_chunk(self.event({"reasoning_content": thought}))
         for word in words:
             if order.startswith("endless"):
                 self.stream_until_hang_up()

@@ -55,6 +55,21 @@ TEST(Completion, with_a_tool_call_is_not_all_that_an_answer_can_hold) {
   EXPECT_FALSE(result->complete);
 }
 
+TEST(Completion, keeps_the_reasoning_under_the_name_that_the_upstream_gave_it) {
+  for (const std::string name : {"reasoning", "reasoning_content"}) {
+    const auto result = read_completion(R"({"choices":[{"message":{"role":"assistant","content":"4",")" + name +
+                                        R"(":"2 and 2"},"finish_reason":"stop"}]})");
+    ASSERT_TRUE(result.has_value());
+    EXPECT_TRUE(result->complete);
+    EXPECT_EQ(result->answer.choices.at(0).reasoning, "2 and 2");
+    EXPECT_EQ(result->answer.choices.at(0).reasoning_field, name);
+  }
+  const auto twofold = read_completion(
+      R"({"choices":[{"message":{"content":"4","reasoning":"a","reasoning_content":"b"},"finish_reason":"stop"}]})");
+  ASSERT_TRUE(twofold.has_value());
+  EXPECT_FALSE(twofold->complete);
+}
+
 TEST(Completion, that_is_none_is_a_bad_gateway) {
   for (const std::string body : {"", "<html>", R"({"choices":[{"mess)", R"({"choices":[]})", "[]", R"({"error":1})"}) {
     const auto result = read_completion(body);
@@ -107,6 +122,19 @@ TEST(StreamAssembler, puts_chunks_together) {
   const FlightResult result = stream.take();
   EXPECT_EQ(result.answer.choices.at(0).content, "Hello");
   EXPECT_EQ(result.answer.completion_tokens, 2);
+  EXPECT_TRUE(result.complete);
+}
+
+TEST(StreamAssembler, puts_thoughts_together) {
+  StreamAssembler stream;
+  for (const std::string part : {"Let", " me see"}) {
+    ASSERT_TRUE(
+        stream.push(R"({"choices":[{"index":0,"delta":{"reasoning_content":")" + part + R"("}}]})").has_value());
+  }
+  ASSERT_TRUE(stream.push(R"({"choices":[{"index":0,"delta":{"content":"4"},"finish_reason":"stop"}]})").has_value());
+  const FlightResult result = stream.take();
+  EXPECT_EQ(result.answer.choices.at(0).reasoning, "Let me see");
+  EXPECT_EQ(result.answer.choices.at(0).content, "4");
   EXPECT_TRUE(result.complete);
 }
 
