@@ -15,9 +15,9 @@
 namespace kvasir::cache {
 namespace {
 
-constexpr int kLinks = 16;         // a node on every level but the lowest, which has twice as many
-constexpr int kMakingEffort = 80;  // candidates while linking
-constexpr int kSearchEffort = 64;  // candidates while searching
+constexpr int kLinks = 32;          // a node on every level but the lowest, which has twice as many
+constexpr int kMakingEffort = 100;  // candidates while linking
+constexpr int kSearchEffort = 128;  // candidates while searching
 
 using Node = faiss::HNSW::storage_idx_t;
 

@@ -26,7 +26,7 @@ class NeighbourGraph {
   NeighbourGraph(const NeighbourGraph&) = delete;
   NeighbourGraph& operator=(const NeighbourGraph&) = delete;
 
-  // A graph of these slots' vectors, besides those of `before` (null: none), which is copied: its links take about 150
+  // A graph of these slots' vectors, besides those of `before` (null: none), which is copied: its links take about 280
   // bytes a slot, its making about half a millisecond of CPU for each that is new. Null if `stop` says so meanwhile.
   static std::unique_ptr<const NeighbourGraph> make(const VectorArena& arena, const NeighbourGraph* before,
                                                     std::span<const Slot> added, const std::function<bool()>& stop);

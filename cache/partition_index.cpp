@@ -279,6 +279,7 @@ void PartitionIndex::build(const rag::ContentId& id) {
       old = std::exchange(partition.graph, std::move(made));
       partition.tail.erase(partition.tail.begin(), partition.tail.begin() + partition.captured);
       retire(shard, leaving);
+      revision_.fetch_add(1, std::memory_order_relaxed);
     } else {
       // What would have left is still in the old graph.
       partition.gone.insert(partition.gone.end(), leaving.begin(), leaving.end());

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -59,6 +60,9 @@ class PartitionIndex {
 
   // Rows that wait for a graph or are being moved into one.
   std::size_t unlinked() const;
+
+  // Changes whenever a graph does.
+  std::uint64_t revision() const { return revision_.load(std::memory_order_relaxed); }
 
   // What was made of a partition's graph, to be kept beside the store. `records`: by node, null where one was removed.
   struct Saved {
@@ -106,6 +110,7 @@ class PartitionIndex {
   const Limits limits_;
   std::array<Shard, 64> shards_;
   std::atomic<std::size_t> vectors_{0};
+  std::atomic<std::uint64_t> revision_{0};
 
   std::mutex mutex_;  // of the builder's queue
   std::condition_variable wake_;

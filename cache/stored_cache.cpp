@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t swept_at_once = 256;  // entries; a look-up that meets a sweep waits for one of them at most
 constexpr std::chrono::milliseconds sweep_period{1000};
+constexpr std::chrono::seconds index_period{300};  // between two snapshots of the index, if it changed
 constexpr std::chrono::seconds longest_ttl{10LL * 365 * 24 * 3600};
 
 constexpr std::size_t largest_answer = std::size_t{256} * 1024;  // bytes
@@ -50,6 +51,8 @@ bool StoredCache::load(std::unique_ptr<Store> store, std::string& error) {
   const std::unique_lock lock(mutex_);
   const Clock::time_point now = now_();
   std::vector<std::string> dead;
+  // Graphs that were saved need not be made.
+  semantic_.index().pause();
   const std::uint64_t corrupt = store->load(
       [&](StoredEntry stored) {
         if (stored.entry.expires <= now) {
@@ -62,6 +65,12 @@ bool StoredCache::load(std::unique_ptr<Store> store, std::string& error) {
       error);
   if (!error.empty()) return false;
   count(counters_.corrupt, corrupt);
+  if (settings_.path != ":memory:" && dimension_ > 0) {
+    const std::string file = settings_.path + "/index";
+    restore_index(file, embedder_, semantic_.index(), [this](const std::string& id) { return catalog_.find(id); });
+    keeper_ = std::make_unique<IndexKeeper>(file, embedder_, semantic_.index(), index_period);
+  }
+  semantic_.index().resume();
   writer_ = std::make_unique<StoreWriter>(
       std::move(store), sweep_period, [this] { return sweep(); }, StoreWriter::Limits{});
   forget(std::move(dead));
@@ -274,6 +283,7 @@ CacheStats StoredCache::stats() const {
   }
   stats.partitions = semantic_.index().partitions();
   stats.vectors = semantic_.index().vectors();
+  stats.unlinked = semantic_.index().unlinked();
   stats.exact_hits = counters_.exact_hits.load(std::memory_order_relaxed);
   stats.semantic_hits = counters_.semantic_hits.load(std::memory_order_relaxed);
   stats.misses = counters_.misses.load(std::memory_order_relaxed);

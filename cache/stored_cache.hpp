@@ -7,6 +7,7 @@
 
 #include "cache/catalog.hpp"
 #include "cache/exact_tier.hpp"
+#include "cache/index_snapshot.hpp"
 #include "cache/invalidation.hpp"
 #include "cache/response_cache.hpp"
 #include "cache/semantic_tier.hpp"
@@ -87,6 +88,7 @@ class StoredCache final : public ResponseCache {
   mutable std::shared_mutex mutex_;  // of catalog and log, and of who changes the tiers; look-ups do not take it
   Catalog catalog_;
   RemovalLog log_;
+  std::unique_ptr<IndexKeeper> keeper_;
   std::unique_ptr<StoreWriter> writer_;  // last: its thread uses everything above
 };
 
