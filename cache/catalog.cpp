@@ -2,16 +2,29 @@
 
 #include "cache/invalidation.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <iterator>
 #include <ranges>
 
 namespace kvasir::cache {
+namespace {
+
+constexpr std::size_t kConsidered = 32;  // entries, for each that is given up
+
+float value_of(const Record& record) {
+  const auto hits = static_cast<float>(record.hits.load(std::memory_order_relaxed)) + 1;
+  return record.age.load(std::memory_order_relaxed) + hits * record.cost / static_cast<float>(record.bytes);
+}
+
+}  // namespace
 
 void Catalog::insert(const RecordPtr& record) {
   const Entry& entry = record->entry;
   assert(!by_id_.contains(entry.id));
   record->sequence = next_sequence_++;
+  record->age.store(age_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  bytes_ += record->bytes;
   by_id_.emplace(entry.id, record);
   by_sequence_.emplace_hint(by_sequence_.end(), record->sequence, record);
   by_expiry_.emplace(entry.expires, record);
@@ -22,6 +35,7 @@ void Catalog::insert(const RecordPtr& record) {
 void Catalog::remove(const RecordPtr& record) {
   const Entry& entry = record->entry;
   by_sequence_.erase(record->sequence);
+  bytes_ -= record->bytes;
   by_expiry_.erase({entry.expires, record});
   unlink(by_document_, entry.key.documents, record);
   unlink(by_tag_, entry.tags, record);
@@ -73,14 +87,31 @@ std::vector<RecordPtr> Catalog::expired(Clock::time_point now, std::size_t limit
 RecordPtr Catalog::victim() {
   if (by_sequence_.empty()) return nullptr;
   auto at = by_sequence_.lower_bound(hand_);
-  // Two rounds at most: the first clears every mark.
-  for (std::size_t steps = 0; steps <= 2 * by_sequence_.size(); ++steps, ++at) {
+  RecordPtr least;
+  float least_value = 0;
+  const std::size_t considered = std::min(kConsidered, by_sequence_.size());
+  for (std::size_t i = 0; i < considered; ++i, ++at) {
     if (at == by_sequence_.end()) at = by_sequence_.begin();
-    if (!at->second->used.exchange(false, std::memory_order_relaxed)) break;
+    // The newest is what room is made for.
+    if (considered > 1 && at->second->sequence + 1 == next_sequence_) continue;
+    const float value = value_of(*at->second);
+    if (least && value >= least_value) continue;
+    least = at->second;
+    least_value = value;
   }
-  if (at == by_sequence_.end()) at = by_sequence_.begin();
-  hand_ = at->first + 1;
-  return at->second;
+  // The next round begins where this one ended, but for those that it passed over.
+  hand_ = least->sequence + 1;
+  age_.store(std::max(age_.load(std::memory_order_relaxed), least_value), std::memory_order_relaxed);
+  return least;
+}
+
+void Catalog::mark_used(const Record& record) const {
+  constexpr std::uint8_t most = 255;
+  // Read first: a popular record's cache line stays shared between cores.
+  const std::uint8_t hits = record.hits.load(std::memory_order_relaxed);
+  if (hits < most) record.hits.store(static_cast<std::uint8_t>(hits + 1), std::memory_order_relaxed);
+  const float age = age_.load(std::memory_order_relaxed);
+  if (record.age.load(std::memory_order_relaxed) != age) record.age.store(age, std::memory_order_relaxed);
 }
 
 void Catalog::link(ByName& index, const std::vector<std::string>& names, const RecordPtr& record) {

@@ -3,6 +3,7 @@
 
 #include "cache/record.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -29,9 +30,15 @@ class Catalog {
   std::vector<RecordPtr> matching(const Invalidation& what) const;
   // At most `limit` entries whose time is over.
   std::vector<RecordPtr> expired(Clock::time_point now, std::size_t limit) const;
-  // The entry to give up next: the oldest one that was not used since the hand last passed (CLOCK, Corbató 1968).
-  // Null if empty.
+  // The entry to give up next; null if empty. Of the next few in the order of arrival, round and round, it is the one
+  // of the least value: hits x cost / size, on top of the catalog's age when it was last used. The catalog ages by what
+  // it gives up, so that what was once popular does not stay for ever (GreedyDual-Size with Frequency: Cherkasova, HPL
+  // 98-69R1).
   RecordPtr victim();
+  // Of all entries, their vectors included.
+  std::size_t bytes() const { return bytes_; }
+  // A look-up found it. Any thread, without the lock.
+  void mark_used(const Record& record) const;
 
  private:
   using ByName = std::unordered_map<std::string, std::unordered_set<RecordPtr>>;
@@ -47,7 +54,9 @@ class Catalog {
   ByName by_document_;
   ByName by_tag_;
   std::uint64_t next_sequence_ = 1;
-  std::uint64_t hand_ = 0;  // sequence at which the eviction's clock hand stands
+  std::uint64_t hand_ = 0;  // sequence from which the next victim is looked for
+  std::size_t bytes_ = 0;
+  std::atomic<float> age_{0.0F};
 };
 
 }  // namespace kvasir::cache

@@ -7,6 +7,9 @@
 namespace kvasir::cache {
 namespace {
 
+// Of an entry in the tiers and in the index, besides its texts and its vector.
+constexpr std::size_t kOverhead = 1024;
+
 bool was_cut(const Answer& answer) {
   return std::ranges::any_of(answer.choices, [](const AnswerChoice& c) { return c.finish_reason == "length"; });
 }
@@ -59,7 +62,19 @@ bool fits_documents(const CacheKey& entry, const CacheKey& request) {
 
 }  // namespace
 
-Record::Record(Entry stored) : cut(was_cut(stored.answer)), entry(std::move(stored)) {}
+Record::Record(Entry stored, std::size_t vector_bytes)
+    : cut(was_cut(stored.answer)),
+      bytes(bytes_of(stored) + vector_bytes + kOverhead),
+      cost(cost_of(stored.answer)),
+      entry(std::move(stored)) {}
+
+float cost_of(const Answer& answer) {
+  constexpr float written = 4;
+  constexpr std::size_t bytes_a_token = 4;
+  const auto tokens = answer.completion_tokens > 0 ? static_cast<float>(answer.completion_tokens)
+                                                   : static_cast<float>(bytes_of(answer) / bytes_a_token);
+  return 1 + static_cast<float>(std::max(answer.prompt_tokens, 0)) + written * tokens;
+}
 
 std::string_view objection(const Record& record, const Admission& request) {
   const Entry& entry = record.entry;

@@ -13,14 +13,18 @@
 namespace kvasir::cache {
 
 struct Record {
-  explicit Record(Entry stored);
+  // `vector_bytes`: of the vector that comes along.
+  explicit Record(Entry stored, std::size_t vector_bytes = 0);
 
   // Some choice ended by a limit. Kept here so that a look-up need not walk to the choices.
   const bool cut;
-  // Set by look-ups, cleared by the eviction's clock hand.
-  mutable std::atomic<bool> used{false};
+  // What an answer is worth keeping: see Catalog. Written by look-ups.
+  mutable std::atomic<std::uint8_t> hits{0};
+  mutable std::atomic<float> age{0.0F};  // the catalog's when it was last used
   // Set before the record leaves the tiers: a look-up that still holds it must not serve it.
   std::atomic<bool> removed{false};
+  const std::size_t bytes;  // about what it takes, its vector included
+  const float cost;         // of computing it again
   // Order of arrival. Guarded by the catalog's lock.
   std::uint64_t sequence = 0;
   // Of its vector in the index's arena. Guarded by the partition's lock.
@@ -44,6 +48,8 @@ struct Admission {
 // "documents".
 std::string_view objection(const Record& record, const Admission& request);
 
+// About what an answer costs, in tokens of a prompt: those that are written cost as much as four that are read.
+float cost_of(const Answer& answer);
 // About what it takes in memory.
 std::size_t bytes_of(const Answer& answer);
 std::size_t bytes_of(const Entry& entry);

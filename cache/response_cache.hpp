@@ -156,11 +156,13 @@ struct CacheSettings {
   bool guards = true;       // policy "guarded"; false: the threshold alone decides
   std::chrono::seconds ttl{24 * 3600};
   std::size_t max_entries = 1'000'000;
-  std::string path = "./kvasir-data";  // folder of the embedded store; ":memory:" keeps nothing
+  std::size_t max_bytes = std::size_t{4} << 30;  // of texts, vectors and what finds them
+  std::string path = "./kvasir-data";            // folder of the embedded store; ":memory:" keeps nothing
 };
 
 struct CacheStats {
   std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;  // about, vectors included
   std::uint64_t partitions = 0;
   std::uint64_t vectors = 0;
   std::uint64_t unlinked = 0;  // of these, that wait for a place in a graph: searched one by one, the newest only

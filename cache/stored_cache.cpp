@@ -21,11 +21,6 @@ void count(std::atomic<std::uint64_t>& counter, std::uint64_t more = 1) {
   counter.fetch_add(more, std::memory_order_relaxed);
 }
 
-void mark_used(const Record& record) {
-  // Read first: a popular record's cache line stays shared between cores.
-  if (!record.used.load(std::memory_order_relaxed)) record.used.store(true, std::memory_order_relaxed);
-}
-
 bool is_removed(const Record& record) {
   return record.removed.load(std::memory_order_acquire);
 }
@@ -83,7 +78,7 @@ Decision StoredCache::find_exact(const CacheKey& key, const LookupLimits& limits
   ExactTier::Found found = exact_.find({key, limits, now_()});
   if (found.record && !is_removed(*found.record)) {
     count(counters_.exact_hits);
-    mark_used(*found.record);
+    catalog_.mark_used(*found.record);
     return {entry_of(found.record), std::nullopt, "hit"};
   }
   // Where the semantic tier is asked next, it counts the miss.
@@ -100,7 +95,7 @@ Decision StoredCache::find_semantic(const CacheKey& key, std::span<const float> 
   const SemanticTier::Found found = semantic_.find({key, limits, now_()}, vector);
   if (found.record && !is_removed(*found.record)) {
     count(counters_.semantic_hits);
-    mark_used(*found.record);
+    catalog_.mark_used(*found.record);
     return {entry_of(found.record), found.similarity, "hit"};
   }
   count(counters_.misses);
@@ -171,11 +166,10 @@ bool StoredCache::has_vector(const StoredEntry& stored) const {
 
 std::vector<std::string> StoredCache::insert(StoredEntry stored) {
   const bool searchable = has_vector(stored);
-  const auto record = std::make_shared<Record>(std::move(stored.entry));
+  const auto record = std::make_shared<Record>(std::move(stored.entry), stored.vector.size() * sizeof(float));
   std::vector<RecordPtr> replaced = exact_.replaced_by(record->entry);
   const RecordPtr same_id = catalog_.find(record->entry.id);
   if (same_id && std::ranges::find(replaced, same_id) == replaced.end()) replaced.push_back(same_id);
-  record->used.store(true, std::memory_order_relaxed);  // an entry's first round is a gift
 
   // The new entry is found before the old ones are gone, so that a look-up in between does not miss.
   exact_.insert(record);
@@ -198,7 +192,7 @@ void StoredCache::detach(const RecordPtr& record) {
 }
 
 void StoredCache::evict(std::vector<std::string>& removed_ids) {
-  while (catalog_.size() > settings_.max_entries) {
+  while (catalog_.size() > settings_.max_entries || catalog_.bytes() > settings_.max_bytes) {
     const RecordPtr victim = catalog_.victim();
     removed_ids.push_back(victim->entry.id);
     detach(victim);
@@ -280,6 +274,7 @@ CacheStats StoredCache::stats() const {
   {
     const std::shared_lock lock(mutex_);
     stats.entries = catalog_.size();
+    stats.bytes = catalog_.bytes();
   }
   stats.partitions = semantic_.index().partitions();
   stats.vectors = semantic_.index().vectors();

@@ -281,6 +281,7 @@ void read_cache(ConfigSection section, cache::CacheSettings& cache) {
   int entries = static_cast<int>(cache.max_entries);
   section.read("max_entries", entries, 1, 1'000'000'000);
   cache.max_entries = static_cast<std::size_t>(entries);
+  section.read_bytes("max_bytes", cache.max_bytes, 1ULL << 20, 1ULL << 50);
   section.finish();
 }
 

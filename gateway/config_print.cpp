@@ -171,6 +171,7 @@ void print_cache(YAML::Emitter& out, const cache::CacheSettings& cache) {
   out << YAML::Key << "path" << YAML::Value << cache.path;
   out << YAML::EndMap;
   out << YAML::Key << "max_entries" << YAML::Value << cache.max_entries;
+  out << YAML::Key << "max_bytes" << YAML::Value << print_bytes(cache.max_bytes);
   out << YAML::EndMap;
 }
 

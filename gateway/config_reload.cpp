@@ -49,6 +49,7 @@ void keep_cache(const Settings& running, Settings& wanted, Waiting& waiting) {
   waiting.keep("cache.semantic.enabled", running.cache.semantic, wanted.cache.semantic);
   waiting.keep("cache.store.path", running.cache.path, wanted.cache.path);
   waiting.keep("cache.max_entries", running.cache.max_entries, wanted.cache.max_entries);
+  waiting.keep("cache.max_bytes", running.cache.max_bytes, wanted.cache.max_bytes);
   waiting.keep("responses.ttl", running.responses.ttl, wanted.responses.ttl);
   waiting.keep("responses.max_bytes", running.responses.max_bytes, wanted.responses.max_bytes);
 }

@@ -18,6 +18,10 @@ namespace {
 
 using std::chrono::seconds;
 
+std::string numbered(int number) {
+  return std::string("q").append(std::to_string(number));
+}
+
 class Lifetime : public testing::Test {
  protected:
   void open(std::unique_ptr<Store> store = make_forgetful_store()) {
@@ -108,6 +112,58 @@ TEST_F(Lifetime, AFullCacheGivesUpWhatWasNotUsed) {
   EXPECT_EQ(cache_->stats().entries, 4U);
   EXPECT_EQ(cache_->stats().vectors, 4U);
   EXPECT_EQ(cache_->stats().evicted, 2U);
+}
+
+TEST_F(Lifetime, AFullCacheGivesUpWhatIsCheapToComputeAgainAndLarge) {
+  settings_.max_entries = 3;
+  open();
+  ASSERT_TRUE(store(*cache_, Asked("dear").key(), answer("a", "stop", 2000)));
+  ASSERT_TRUE(store(*cache_, Asked("large").key(), answer(std::string(20'000, 'x'), "stop", 100)));
+  ASSERT_TRUE(store(*cache_, Asked("cheap").key(), answer("a", "stop", 100)));
+  ASSERT_TRUE(store(*cache_, Asked("new").key(), answer("a", "stop", 1)));
+  EXPECT_FALSE(has("large"));
+  ASSERT_TRUE(store(*cache_, Asked("newer").key(), answer("a", "stop", 1)));
+  EXPECT_FALSE(has("new")) << "it had its chance";
+  EXPECT_TRUE(has("dear"));
+}
+
+TEST_F(Lifetime, WhatWasPopularOnceGivesWayInTheEnd) {
+  settings_.max_entries = 8;
+  open();
+  ASSERT_TRUE(store(*cache_, Asked("once").key(), answer("a")));
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(has("once"));
+  int kept = 0;
+  for (; kept < 2000 && cache_->entries(0, 100).back()->key.question == "once"; ++kept)
+    ASSERT_TRUE(store(*cache_, Asked(numbered(kept)).key(), answer("a")));
+  EXPECT_GT(kept, 20) << "it was worth more than each that came";
+  EXPECT_LT(kept, 2000);
+}
+
+TEST_F(Lifetime, ItsBytesAreBoundedToo) {
+  settings_.max_bytes = 200'000;
+  open();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(store(*cache_, Asked(numbered(i)).key(), answer(std::string(9'000, 'x'))));
+  const CacheStats stats = cache_->stats();
+  EXPECT_LE(stats.bytes, 200'000U);
+  EXPECT_GE(stats.entries, 15U);
+  EXPECT_EQ(stats.evicted, 100 - stats.entries);
+  EXPECT_TRUE(has("q99"));
+}
+
+TEST_F(Lifetime, AClockThatJumpsBackAndForthServesNothingBeyondItsTimeAndLosesNothing) {
+  open();
+  ASSERT_TRUE(store(*cache_, Asked("before").key(), answer("a"), {.ttl = seconds(100)}));
+  now_ -= 5000;
+  EXPECT_TRUE(has("before"));
+  EXPECT_TRUE(cache_->find_exact(Asked("before").key(), {.max_age = seconds(0)}).entry) << "it is not older than now";
+  ASSERT_TRUE(store(*cache_, Asked("in the past").key(), answer("a"), {.ttl = seconds(100)}));
+  now_ += 5000;
+  EXPECT_TRUE(has("before"));
+  EXPECT_FALSE(has("in the past")) << "its hundred seconds are over";
+  EXPECT_FALSE(cache_->sweep());
+  EXPECT_EQ(cache_->stats().entries, 1U);
+  now_ += 1'000'000;
+  EXPECT_FALSE(has("before"));
 }
 
 TEST_F(Lifetime, ACacheForNoEntriesStoresNone) {

@@ -152,6 +152,30 @@ class Randomised : public testing::Test {
   std::mt19937 random_{20240607};
 };
 
+// Look-ups by the million, while entries come, expire and are invalidated.
+TEST_F(Randomised, AMillionLookUpsAnswerLikeTheNaiveOne) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int look_ups = 40'000;
+#else
+  constexpr int look_ups = 1'000'000;
+#endif
+  for (int done = 0; done < look_ups && !HasFailure();) {
+    SCOPED_TRACE("after " + std::to_string(done));
+    const int dice = below(1000);
+    if (dice < 4) {
+      store_one();
+    } else if (dice < 6) {
+      dice % 2 == 0 ? invalidate() : erase_one();
+    } else if (dice < 8) {
+      now_ += below(30);
+    } else {
+      look_up();
+      done += 2;  // one in each tier
+    }
+    if (done % 50'000 == 0) compare_size();
+  }
+}
+
 TEST_F(Randomised, TheCacheAnswersLikeTheNaiveOne) {
   for (int step = 0; step < 6000 && !HasFailure(); ++step) {
     SCOPED_TRACE("step " + std::to_string(step));
