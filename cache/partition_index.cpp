@@ -131,7 +131,9 @@ void PartitionIndex::insert(RecordPtr record, std::span<const float> vector) {
   bool wants = false;
   {
     const std::unique_lock lock(shard.mutex);
-    Partition& partition = shard.partitions[id];
+    const auto [home, fresh] = shard.partitions.try_emplace(id);
+    Partition& partition = home->second;
+    if (fresh) partitions_.fetch_add(1, std::memory_order_relaxed);
     arena_.record(slot) = std::move(record);
     partition.tail.push_back(slot);
     wants = !partition.building && wants_graph(partition, limits_);
@@ -171,7 +173,7 @@ void PartitionIndex::remove(Record& record) {
     }
     if (partition.empty() && !partition.building) {
       retire(shard, partition.gone);
-      shard.partitions.erase(home);
+      erase(shard, home);
     } else {
       wants = !partition.building && wants_graph(partition, limits_);
       if (wants) partition.building = true;
@@ -181,7 +183,6 @@ void PartitionIndex::remove(Record& record) {
   if (wants) ask_for_graph(id);
 }
 
-// The caller holds the shard's lock, not shared.
 void PartitionIndex::retire(Shard& shard, std::span<const Slot> slots) {
   std::vector<Slot>& retired = shard.era->retired;
   retired.insert(retired.end(), slots.begin(), slots.end());
@@ -214,7 +215,13 @@ void PartitionIndex::resume() {
   wake_.notify_all();
 }
 
+void PartitionIndex::erase(Shard& shard, std::unordered_map<rag::ContentId, Partition>::iterator partition) {
+  shard.partitions.erase(partition);
+  partitions_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void PartitionIndex::ask_for_graph(const rag::ContentId& id) {
+  pending_.fetch_add(1, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
     asked_.push_back(id);
@@ -234,6 +241,7 @@ void PartitionIndex::work() {
     asked_.pop_front();
     lock.unlock();
     build(id);
+    pending_.fetch_sub(1, std::memory_order_relaxed);
     lock.lock();
   }
 }
@@ -290,30 +298,10 @@ void PartitionIndex::build(const rag::ContentId& id) {
     if (partition.empty() && !again) {
       retire(shard, partition.gone);
       if (!old) old = partition.graph;
-      shard.partitions.erase(home);
+      erase(shard, home);
     }
   }
   if (again) ask_for_graph(id);
-}
-
-std::size_t PartitionIndex::partitions() const {
-  std::size_t count = 0;
-  for (const Shard& shard : shards_) {
-    const std::shared_lock lock(shard.mutex);
-    count += shard.partitions.size();
-  }
-  return count;
-}
-
-std::size_t PartitionIndex::unlinked() const {
-  std::size_t count = 0;
-  for (const Shard& shard : shards_) {
-    const std::shared_lock lock(shard.mutex);
-    for (const auto& [id, partition] : shard.partitions) {
-      if (partition.building) count += partition.tail.size();
-    }
-  }
-  return count;
 }
 
 void PartitionIndex::save(const std::function<void(Saved)>& each) const {

@@ -52,14 +52,14 @@ class PartitionIndex {
   // Does nothing if the record has no vector here.
   void remove(Record& record);
 
-  std::size_t partitions() const;
+  std::size_t partitions() const { return partitions_.load(std::memory_order_relaxed); }
   std::size_t vectors() const { return vectors_.load(std::memory_order_relaxed); }
   // Between the two no graph is made, so that what is inserted can be restored.
   void pause();
   void resume();
 
-  // Rows that wait for a graph or are being moved into one.
-  std::size_t unlinked() const;
+  // Partitions that wait for a graph or whose graph is being made.
+  std::size_t pending() const { return pending_.load(std::memory_order_relaxed); }
 
   // Changes whenever a graph does.
   std::uint64_t revision() const { return revision_.load(std::memory_order_relaxed); }
@@ -99,6 +99,8 @@ class PartitionIndex {
 
   Shard& shard_of(const rag::ContentId& id) { return shards_[id.bytes[1] % shards_.size()]; }
   const Shard& shard_of(const rag::ContentId& id) const { return shards_[id.bytes[1] % shards_.size()]; }
+  // The caller holds the shard's lock, not shared, for both.
+  void erase(Shard& shard, std::unordered_map<rag::ContentId, Partition>::iterator partition);
   void retire(Shard& shard, std::span<const Slot> slots);
   static bool wants_graph(const Partition& partition, const Limits& limits);
   void ask_for_graph(const rag::ContentId& id);
@@ -110,6 +112,8 @@ class PartitionIndex {
   const Limits limits_;
   std::array<Shard, 64> shards_;
   std::atomic<std::size_t> vectors_{0};
+  std::atomic<std::size_t> partitions_{0};
+  std::atomic<std::size_t> pending_{0};
   std::atomic<std::uint64_t> revision_{0};
 
   std::mutex mutex_;  // of the builder's queue

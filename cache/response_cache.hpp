@@ -165,7 +165,7 @@ struct CacheStats {
   std::uint64_t bytes = 0;  // about, vectors included
   std::uint64_t partitions = 0;
   std::uint64_t vectors = 0;
-  std::uint64_t unlinked = 0;  // of these, that wait for a place in a graph: searched one by one, the newest only
+  std::uint64_t graphs_pending = 0;  // partitions that wait for a graph: searched row by row, the newest only
   std::uint64_t exact_hits = 0;
   std::uint64_t semantic_hits = 0;
   std::uint64_t misses = 0;

@@ -278,7 +278,7 @@ CacheStats StoredCache::stats() const {
   }
   stats.partitions = semantic_.index().partitions();
   stats.vectors = semantic_.index().vectors();
-  stats.unlinked = semantic_.index().unlinked();
+  stats.graphs_pending = semantic_.index().pending();
   stats.exact_hits = counters_.exact_hits.load(std::memory_order_relaxed);
   stats.semantic_hits = counters_.semantic_hits.load(std::memory_order_relaxed);
   stats.misses = counters_.misses.load(std::memory_order_relaxed);

@@ -26,8 +26,8 @@ void append_connection_metrics(std::string& out, const ConnectionCounters& count
 void append_cache_metrics(std::string& out, const cache::CacheStats& stats) {
   append_metric(out, "kvasir_cache_entries", "gauge", "Answers that can be served.", stats.entries);
   append_metric(out, "kvasir_cache_bytes", "gauge", "What they take in memory, about.", stats.bytes);
-  append_metric(out, "kvasir_cache_vectors_unlinked", "gauge", "Vectors that wait for a place in a graph.",
-                stats.unlinked);
+  append_metric(out, "kvasir_cache_graphs_pending", "gauge", "Partitions whose vectors wait for a graph.",
+                stats.graphs_pending);
   append_metric(out, "kvasir_cache_partitions", "gauge", "Partitions with a vector.", stats.partitions);
   append_metric(out, "kvasir_cache_vectors", "gauge", "Vectors in the semantic index.", stats.vectors);
   append_metric(out, "kvasir_cache_stored_total", "counter", "Answers stored.", stats.stored);

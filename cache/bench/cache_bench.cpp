@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <memory>
@@ -160,7 +161,7 @@ struct Indexed {
       flat.add(1, vector.data());
       if (i % (count / 500) == 0) queries.push_back(moved(vector, 0.4F, random));
     }
-    while (ours.unlinked() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    while (ours.pending() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 
   static Indexed& of(int count) {
@@ -201,6 +202,48 @@ void nearest_faiss_flat(benchmark::State& state) {
   }
 }
 
+std::size_t resident_bytes() {
+  std::size_t pages = 0;
+  std::size_t resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// What an entry takes beside its vector and its texts: range(0) entries in as many partitions as range(1) says.
+void memory_per_entry(benchmark::State& state) {
+  const auto count = static_cast<int>(state.range(0));
+  const auto partitions = static_cast<int>(state.range(1));
+  for (auto _ : state) {
+    std::mt19937 random(1);
+    const auto cache = open(":memory:");
+    const std::size_t before = resident_bytes();
+    std::promise<void> last;
+    std::size_t texts = 0;
+    for (int i = 0; i < count; ++i) {
+      const rag::Prompt prompt = rag::analyse({{rag::Role::user, question(i), ""}}, {});
+      CacheRequest request;
+      request.tenant = std::string("tenant ").append(std::to_string(i % partitions));
+      request.model = "smollm2";
+      request.prompt = &prompt;
+      CacheKey key = make_key(request);
+      judge_question(key);
+      const Answer text = answer();
+      texts += key.canonical.size() + key.question.size() + text.choices[0].content.size();
+      while (cache->stats().stored + 2000 < static_cast<std::uint64_t>(i))
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      store(*cache, key, random_unit_vector(random), [&last, i, count](bool) {
+        if (i + 1 == count) last.set_value();
+      });
+    }
+    last.get_future().wait();
+    while (cache->stats().graphs_pending > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const std::size_t vectors = static_cast<std::size_t>(count) * dimension * sizeof(float);
+    state.counters["bytes_beside"] =
+        (static_cast<double>(resident_bytes() - before) - static_cast<double>(vectors + texts)) / count;
+    state.counters["text_bytes"] = static_cast<double>(texts) / count;
+  }
+}
+
 // One answer at a time: the whole way to the commit and back.
 void store_until_durable(benchmark::State& state) {
   const auto folder =
@@ -225,6 +268,7 @@ BENCHMARK(find_exact_among_10000);
 BENCHMARK(find_semantic_among_10000)->Unit(benchmark::kMillisecond);
 BENCHMARK(nearest_kvasir)->Arg(1000)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(nearest_faiss_flat)->Arg(1000)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
+BENCHMARK(memory_per_entry)->Args({100'000, 100'000})->Args({50'000, 1})->Iterations(1)->Unit(benchmark::kSecond);
 BENCHMARK(store_until_durable)->Unit(benchmark::kMicrosecond)->UseRealTime();
 
 }  // namespace

@@ -197,7 +197,7 @@ TEST(PartitionIndex, ALongTailIsLinkedInTheEnd) {
     vectors.push_back(unit(random_vector(random, wide)));
     index.insert(record(of, i), vectors.back());
   }
-  wait_until([&] { return index.unlinked() == 0; });
+  wait_until([&] { return index.pending() == 0; });
   int found = 0;
   for (const Vector& vector : vectors) found += index.nearest(of, vector, 1).front().similarity > 0.9999F ? 1 : 0;
   EXPECT_GE(found, 2990);
@@ -244,7 +244,7 @@ class RestoredGraph : public testing::Test {
       vectors_.push_back(unit(random_vector(random_, wide)));
       first.insert(record(of_, i), vectors_.back());
     }
-    wait_until([&] { return first.unlinked() == 0; });
+    wait_until([&] { return first.pending() == 0; });
     first.save([&](PartitionIndex::Saved saved) { saved_ = std::move(saved); });
   }
 
