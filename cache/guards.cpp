@@ -1,5 +1,7 @@
 #include "cache/guards.hpp"
 
+#include "cache/guard_content.hpp"
+#include "cache/guard_order.hpp"
 #include "cache/numerals.hpp"
 
 #include <algorithm>
@@ -303,12 +305,22 @@ bool same_order(const GuardedQuestion& asked, const GuardedQuestion& stored) {
   return std::ranges::is_sorted(places, {}, &std::pair<std::size_t, std::size_t>::second);
 }
 
+bool same_content(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  std::vector<std::string> mine = asked.words();
+  std::vector<std::string> theirs = stored.words();
+  std::ranges::sort(mine);
+  std::ranges::sort(theirs);
+  return mine == theirs;
+}
+
+// Where no guard knows the language, only what is all but the same counts.
+constexpr float unknown_language_similarity = 0.98F;
+
 // The sharpest word first: it is the one that the client reads.
 constexpr Guard guards[] = {{"guard_number", same_numbers},
                             {"guard_negation", same_polarity},
                             {"guard_identifier", same_identifiers},
-                            {"guard_accent", same_accents},
-                            {"guard_order", same_order}};
+                            {"guard_accent", same_accents}};
 
 // Keeps the words that stand alone, sorted.
 void keep_single(std::vector<Placed>& words) {
@@ -324,8 +336,9 @@ void keep_single(std::vector<Placed>& words) {
 
 }  // namespace
 
-GuardedQuestion::GuardedQuestion(std::string_view question) : identifiers_(find_identifiers(question)) {
-  const Words words(question);
+GuardedQuestion::GuardedQuestion(std::string_view question)
+    : text_(fold(question)), read_(question), asked_in_(language_of(read_)), identifiers_(find_identifiers(question)) {
+  const Words& words = read_;
   numbers_ = find_numbers(question, words);
   negations_ = count_negations(words);
   poles_ = find_poles(words);
@@ -352,11 +365,29 @@ GuardedQuestion::GuardedQuestion(std::string_view question) : identifiers_(find_
   keep_single(plain_content_);
 }
 
-std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+Terms GuardedQuestion::terms(Language language, bool plain) const {
+  return terms_of(text_, read_, language, plain);
+}
+
+std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity) {
   for (const Guard& guard : guards) {
     if (!guard.admits(asked, stored)) return guard.reason;
   }
-  return {};
+  const AskedIn mine = asked.asked_in();
+  const AskedIn theirs = stored.asked_in();
+  if (mine.language != theirs.language && !mine.uncertain && !theirs.uncertain) return "guard_language";
+  if (mine.language == Language::other || theirs.language == Language::other) {
+    if (similarity < unknown_language_similarity) return "guard_language";
+    return same_order(asked, stored) && same_content(asked, stored) ? std::string_view{} : "guard_words";
+  }
+  const bool vietnamese = mine.language == Language::vietnamese || theirs.language == Language::vietnamese;
+  const bool plain = vietnamese && (!asked.accented() || !stored.accented());
+  const Language language = vietnamese ? Language::vietnamese : mine.uncertain ? theirs.language : mine.language;
+  const Terms my_terms = asked.terms(language, plain);
+  const Terms their_terms = stored.terms(language, plain);
+  if (const std::string_view reason = content_objection(my_terms, their_terms, language); !reason.empty())
+    return reason;
+  return order_objection(my_terms, their_terms, language);
 }
 
 }  // namespace kvasir::cache

@@ -1,0 +1,279 @@
+#include "cache/guard_terms.hpp"
+
+#include "cache/spelling.hpp"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <utility>
+
+#include <unicode/translit.h>
+#include <unicode/unistr.h>
+
+namespace kvasir::cache {
+namespace {
+
+using Kind = Meaning::Kind;
+
+constexpr std::array<std::string_view, 8> forms_of_be = {"is", "are", "was", "were", "be", "been", "being", "am"};
+constexpr std::array<std::string_view, 3> forms_of_do = {"do", "does", "did"};
+constexpr std::array<std::string_view, 18> auxiliaries = {"is",  "are",  "was",   "were",   "do",   "does",
+                                                          "did", "can",  "could", "should", "will", "would",
+                                                          "may", "must", "has",   "have",   "had",  "am"};
+
+bool is_one_of(std::span<const std::string_view> list, std::string_view word) {
+  return std::ranges::find(list, word) != list.end();
+}
+
+bool is_number(std::string_view token) {
+  return std::ranges::all_of(token, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "what's" is "what is", "can't" is "can not", "Ann's" is "ann 's".
+void add_english(std::string word, std::vector<std::string>& tokens) {
+  const std::size_t apostrophe = word.find('\'');
+  if (apostrophe == word.npos) {
+    tokens.push_back(std::move(word));
+    return;
+  }
+  const std::string stem = word.substr(0, apostrophe);
+  const std::string ending = word.substr(apostrophe + 1);
+  constexpr std::array<std::string_view, 12> asking = {"what", "who",  "where", "when", "how", "why",
+                                                       "it",   "that", "there", "here", "he",  "she"};
+  if (ending == "s") {
+    tokens.push_back(stem);
+    tokens.emplace_back(is_one_of(asking, stem) ? "is" : "'s");
+  } else if (ending == "t" && stem.ends_with('n')) {
+    tokens.push_back(word == "can't" ? "can" : word == "won't" ? "will" : stem.substr(0, stem.size() - 1));
+    tokens.emplace_back("not");
+  } else if (ending == "re" || ending == "ll" || ending == "ve" || ending == "d" || ending == "m") {
+    tokens.push_back(stem);
+    if (ending == "re") tokens.emplace_back("are");
+    if (ending == "m") tokens.emplace_back("am");
+    if (ending == "ll") tokens.emplace_back("will");
+    if (ending == "d") tokens.emplace_back("would");
+  } else {
+    std::erase(word, '\'');
+    tokens.push_back(std::move(word));
+  }
+}
+
+// "5kg" is "5 kg".
+void add_measure(const std::string& word, std::vector<std::string>& tokens) {
+  const std::size_t digits = std::min(word.find_first_not_of("0123456789"), word.size());
+  if (digits > 0 && digits < word.size()) {
+    const std::vector<std::string> unit = {word.substr(digits)};
+    const PhraseTable::Match match = phrases_of(Language::english, false).find(unit, 0);
+    if (match.length == 1 && match.meanings->front().kind == Kind::unit) {
+      tokens.push_back(word.substr(0, digits));
+      tokens.push_back(unit.front());
+      return;
+    }
+  }
+  tokens.push_back(word);
+}
+
+std::vector<std::string> tokens_of(const Words& words, Language language, bool plain) {
+  std::vector<std::string> tokens;
+  tokens.reserve(words.size() + 4);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    std::string word(words[i]);
+    if (language == Language::english) {
+      add_english(spell(word).plain, tokens);
+    } else if (plain) {
+      tokens.push_back(without_accents(word));
+    } else {
+      tokens.push_back(std::move(word));
+    }
+    if (tokens.back().front() >= '0' && tokens.back().front() <= '9') {
+      const std::string measure = std::move(tokens.back());
+      tokens.pop_back();
+      add_measure(measure, tokens);
+    }
+  }
+  return tokens;
+}
+
+class Reader {
+ public:
+  Reader(std::vector<std::string> tokens, Language language, bool plain)
+      : tokens_(std::move(tokens)), language_(language), phrases_(phrases_of(language, plain)) {}
+
+  Terms read() {
+    for (std::size_t at = 0; at < tokens_.size();) {
+      const PhraseTable::Match match = phrases_.find(tokens_, at);
+      if (match.length == 0) {
+        notice_first(at);
+        read_word(tokens_[at]);
+        ++at;
+        continue;
+      }
+      const Kind kind = match.meanings->front().kind;
+      // "Can you tell me" opens a question and is none.
+      if (kind != Kind::empty || match.length == 1) notice_first(at);
+      notice_forms(at, match.length);
+      for (const Meaning& meaning : *match.meanings) read_meaning(meaning, tokens_[at]);
+      at += match.length;
+    }
+    read_.passive = read_.passive && participle_;
+    return std::move(read_);
+  }
+
+ private:
+  void notice_first(std::size_t at) {
+    if (seen_first_ || language_ != Language::english) return;
+    if (!is_one_of(auxiliaries, tokens_[at]) && (phrases_.find(tokens_, at).length == 0 || tokens_[at] == "please")) {
+      seen_first_ = tokens_[at] != "please";
+      return;
+    }
+    seen_first_ = true;
+    read_.yes_or_no = is_one_of(auxiliaries, tokens_[at]);
+  }
+
+  void notice_forms(std::size_t at, std::size_t length) {
+    if (language_ != Language::english) return;
+    for (std::size_t i = at; i < at + length; ++i) {
+      read_.passive |= is_one_of(forms_of_be, tokens_[i]);
+      if (length == 1) read_.does |= is_one_of(forms_of_do, tokens_[i]);
+    }
+  }
+
+  void read_word(const std::string& token) {
+    if (is_number(token)) {
+      add(Kind::number, token);
+      return;
+    }
+    if (language_ != Language::english) {
+      add(Kind::content, token);
+      return;
+    }
+    std::string lemma = english_words().lemma(token);
+    const bool participle = token != lemma && !token.ends_with('s') && !token.ends_with("ing");
+    add(Kind::content, std::move(lemma), participle);
+  }
+
+  void read_meaning(const Meaning& meaning, const std::string& token) {
+    switch (meaning.kind) {
+      case Kind::empty:
+        end_block();
+        return;
+      case Kind::asked:
+        end_block();
+        read_.open = true;
+        if (meaning.text != "what") read_.list.push_back({Kind::asked, meaning.text, {}, block_});
+        return;
+      case Kind::next_role:
+        end_block();
+        role_ = meaning.text;
+        read_.by |= meaning.text == "by";
+        return;
+      case Kind::last_role:
+        give_last_role(meaning.text);
+        return;
+      case Kind::joins:
+        if (!read_.list.empty() && read_.list.back().block == block_) {
+          read_.joined.push_back(block_);
+          const std::string kept = role_;
+          end_block();
+          role_ = kept;
+        }
+        return;
+      case Kind::tense:
+        end_block();
+        read_.past |= meaning.text == "past";
+        read_.present |= meaning.text == "present";
+        read_.future |= meaning.text == "future";
+        return;
+      case Kind::content:
+        add(Kind::content, meaning.text, token.ends_with("ed") || token.ends_with("en") || token == "made");
+        return;
+      default:
+        add(meaning.kind, meaning.text);
+    }
+  }
+
+  void give_last_role(const std::string& role) {
+    if (!read_.list.empty()) {
+      const std::size_t last = read_.list.back().block;
+      for (Term& term : read_.list) {
+        if (term.block == last) term.role = role;
+      }
+    }
+    end_block();
+  }
+
+  void add(Kind kind, std::string text, bool participle = false) {
+    if (kind == Kind::content) participle_ |= participle;
+    read_.list.push_back({kind, std::move(text), role_, block_, participle});
+  }
+
+  // The role of what follows ends with its block.
+  void end_block() {
+    if (!read_.list.empty() && read_.list.back().block == block_) {
+      ++block_;
+      role_.clear();
+    }
+  }
+
+  std::vector<std::string> tokens_;
+  Language language_;
+  const PhraseTable& phrases_;
+  Terms read_;
+  std::string role_;
+  std::size_t block_ = 0;
+  bool seen_first_ = false;
+  bool participle_ = false;
+};
+
+// Signs that are no words: "%", "€", "==".
+void add_signs(std::string_view text, Terms& terms) {
+  constexpr std::pair<std::string_view, std::string_view> signs[] = {
+      {"%", "percent"}, {"$", "usd"}, {"€", "eur"}, {"£", "gbp"}, {"¥", "jpy"}, {"₫", "vnd"}, {"℃", "c"}, {"℉", "f"}};
+  for (const auto& [sign, unit] : signs) {
+    if (text.find(sign) != text.npos) terms.list.push_back({Kind::unit, std::string(unit), {}, text.size()});
+  }
+  constexpr std::string_view operators = "=+*<>^|~!-";
+  for (std::size_t at = text.find_first_of(operators); at < text.size(); at = text.find_first_of(operators, at)) {
+    const std::size_t end = std::min(text.find_first_not_of(operators, at), text.size());
+    const std::string_view run = text.substr(at, end - at);
+    if (run.find_first_of("=+*<>^|~") != run.npos) {
+      terms.list.push_back({Kind::content, std::string(run), {}, text.size()});
+    }
+    at = end;
+  }
+}
+
+std::string simplified(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  static const std::unique_ptr<icu::Transliterator> hans(
+      icu::Transliterator::createInstance("Traditional-Simplified", UTRANS_FORWARD, status));
+  if (!hans) return std::string(text);
+  icu::UnicodeString held =
+      icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<std::int32_t>(text.size())));
+  hans->transliterate(held);
+  std::string out;
+  held.toUTF8String(out);
+  return out;
+}
+
+}  // namespace
+
+bool Terms::asks(std::string_view what) const {
+  return std::ranges::any_of(list, [&](const Term& term) { return term.kind == Kind::asked && term.text == what; });
+}
+
+bool Terms::holds(std::string_view content) const {
+  return std::ranges::any_of(list, [&](const Term& term) { return term.kind != Kind::asked && term.text == content; });
+}
+
+Terms terms_of(std::string_view text, const Words& words, Language language, bool plain) {
+  const bool chinese = language == Language::chinese;
+  const Words simple(chinese ? simplified(text) : std::string());
+  Terms terms = Reader(tokens_of(chinese ? simple : words, language, plain), language, plain).read();
+  add_signs(text, terms);
+  return terms;
+}
+
+}  // namespace kvasir::cache
