@@ -42,16 +42,26 @@ bool explains(const Term& one, const Term& other, Language language) {
                           (other.kind == Kind::property || other.kind == Kind::content);
   if (one.kind != other.kind && !properties) return false;
   if (one.text == other.text) return true;
-  if (language != Language::english || !properties) return false;
+  if (language != Language::english || !properties || one.name || other.name) return false;
   return english_words().are_synonyms(one.text, other.text) || is_misspelt(one.text, other.text);
 }
 
 // Terms that say no more than what is said already, in this question or in the other.
+bool asks_property(const Terms& terms) {
+  return std::ranges::any_of(terms.list, [](const Term& term) { return term.kind == Kind::property; });
+}
+
+// "What is X": open, and nothing else is asked.
+bool asks_only_what(const Terms& terms) {
+  return terms.open && std::ranges::none_of(terms.list, [](const Term& term) { return term.kind == Kind::asked; });
+}
+
 bool is_implied(const Term& term, const Terms& mine, const Terms& other) {
   const auto here = [&](std::string_view text) { return mine.holds(text) || other.holds(text); };
   if (term.kind == Kind::asked) {
     // "What is 15 % of 200" and "how much is 15 % of 200"; "how much does it cost" and "what is its price".
-    if (term.text == "amount") return mine.holds("price") || other.open;
+    if (term.text == "amount") return asks_property(mine) || other.open;
+    if (term.text == "far") return other.holds("distance");
     // "How do I delete my account" and "delete my account".
     if (term.text == "how") return !other.open && !other.yes_or_no;
     return false;
@@ -60,7 +70,10 @@ bool is_implied(const Term& term, const Terms& mine, const Terms& other) {
   if (text == "must" || text == "should") return mine.asks("how") || mine.holds("todo");
   if (text == "take" || text == "mất") return mine.asks("long");
   if (text == "location") return mine.asks("where");
-  if (text == "list" || text == "recommend") return other.open;
+  if (text == "list" || text == "recommend") return &term == &mine.list.front() && asks_only_what(other);
+  if (text == "happen" || text == "occur") return mine.asks("why") || mine.asks("when");
+  constexpr std::size_t short_name = 4;
+  if (text == "meaning") return asks_only_what(other) && other.list.size() <= short_name;
   if (text == "some") return !std::ranges::any_of(other.list, is_scope);
   if (text == "any") return !std::ranges::any_of(other.list, is_scope);
   if (text == "city" || text == "thành" || text == "phố" || text == "城" || text == "市")
@@ -93,6 +106,19 @@ std::string_view reason_of(const std::vector<const Term*>& mine, const std::vect
   return "guard_words";
 }
 
+// "Not unexpectedly, he was late" is not "unexpectedly, he was not late".
+bool denials_differ(const Terms& asked, const Terms& stored, Language language) {
+  const auto denied_in = [&](const Terms& one, const Terms& other) {
+    return std::ranges::all_of(one.list, [&](const Term& term) {
+      return !term.negated || std::ranges::any_of(other.list, [&](const Term& same) {
+        return same.negated && explains(term, same, language);
+      });
+    });
+  };
+  return !denied_in(asked, stored) || !denied_in(stored, asked) ||
+         (language == Language::english && asked.denials != stored.denials);
+}
+
 // "Is she a nurse" is not "was she a nurse".
 bool times_differ(const Terms& asked, const Terms& stored) {
   const auto tense = [](const Terms& terms) { return terms.past ? 1 : terms.future ? 2 : terms.present ? 3 : 0; };
@@ -109,6 +135,8 @@ std::string_view content_objection(const Terms& asked, const Terms& stored, Lang
   if ((asked.yes_or_no && stored.open && !asked.open) || (stored.yes_or_no && asked.open && !stored.open)) {
     return "guard_question";
   }
+  if (denials_differ(asked, stored, language)) return "guard_negation";
+  if (asked.mine != stored.mine && asked.yours != stored.yours && !asked.asks("how")) return "guard_question";
   return times_differ(asked, stored) ? "guard_tense" : std::string_view{};
 }
 

@@ -9,12 +9,15 @@
 namespace kvasir::cache {
 namespace {
 
-constexpr std::string_view english_text =
+constexpr char english_data[] =
 #include "cache/data/english.inc"
     ;
-constexpr std::string_view phrases_text =
+constexpr char phrases_data[] =
 #include "cache/data/phrases.inc"
     ;
+// Their lengths need not be counted.
+constexpr std::string_view english_text(english_data, sizeof(english_data) - 1);
+constexpr std::string_view phrases_text(phrases_data, sizeof(phrases_data) - 1);
 
 // Cuts `text` at `separator`; the rest stays in `text`.
 std::string_view take(std::string_view& text, char separator) {
@@ -41,7 +44,7 @@ std::vector<std::string> tokens_of(std::string_view phrase) {
 
 // "?how @distance": two meanings. A mark alone stands for nothing more than its kind.
 std::vector<Meaning> meanings_of(std::string_view text) {
-  constexpr std::string_view marks = "-?@%*#><&!";
+  constexpr std::string_view marks = "-?@%*#><&!~";
   std::vector<Meaning> meanings;
   while (!text.empty()) {
     const std::string_view one = take(text, ' ');
@@ -52,6 +55,12 @@ std::vector<Meaning> meanings_of(std::string_view text) {
   }
   return meanings;
 }
+
+// Without its accents each of these is a filler and a word of meaning: "tôi" and "tối", "sang" and "sáng", "cả" and
+// "cá".
+constexpr std::array<std::string_view, 24> ambiguous = {"toi", "sang", "cho", "con", "ma",  "em",   "minh", "ra",
+                                                        "do",  "bang", "a",   "ban", "bi",  "muon", "ca",   "ve",
+                                                        "su",  "chua", "vay", "thi", "voi", "can",  "tu",   "nho"};
 
 struct Tables {
   PhraseTable english;
@@ -81,7 +90,10 @@ struct Tables {
       table.add(tokens_of(form), index);
       if (section != "[vi]") continue;
       if (!plain_index) plain_index = plain_vietnamese.add_meanings(without_marks(meanings));
-      plain_vietnamese.add(tokens_of(without_accents(form)), *plain_index);
+      const std::string plain_form = without_accents(form);
+      const bool dropped = !meanings.empty() && meanings.front().kind != Meaning::Kind::content;
+      if (dropped && std::ranges::find(ambiguous, plain_form) != ambiguous.end()) continue;
+      plain_vietnamese.add(tokens_of(plain_form), *plain_index);
     }
   }
 

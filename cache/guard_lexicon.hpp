@@ -32,6 +32,7 @@ struct Meaning {
     next_role = '>',  // "from": the role of what follows
     last_role = '<',  // "'s", "has": the role of what stood before
     joins = '&',      // "and", "or"
+    negation = '~',   // of the next term
     tense = '!',      // "was", "will"
   };
   Kind kind;

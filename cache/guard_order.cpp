@@ -22,7 +22,8 @@ struct Shared {
 
 // Questions and properties are asked of the whole: they may stand anywhere.
 bool has_place(const Term& term) {
-  return term.kind == Kind::content || term.kind == Kind::number || term.kind == Kind::date;
+  return term.block != Terms::nowhere && (term.kind == Kind::content || term.kind == Kind::number ||
+                                          term.kind == Kind::date || term.kind == Kind::unit);
 }
 
 // The places of terms that stand once.
@@ -65,7 +66,7 @@ bool are_joined(const Terms& terms, std::size_t left, std::size_t right) {
 std::set<std::string_view> texts_of(const Terms& terms, std::size_t block) {
   std::set<std::string_view> texts;
   for (const Term& term : terms.list) {
-    if (term.block == block) texts.insert(term.text);
+    if (term.block == block && has_place(term)) texts.insert(term.text);
   }
   return texts;
 }
@@ -73,8 +74,8 @@ std::set<std::string_view> texts_of(const Terms& terms, std::size_t block) {
 // "A and B", "B and A"; the parts themselves must not mix: "red cars and blue bikes".
 bool is_list(const Terms& asked, const Terms& stored, const Shared& x, const Shared& y) {
   return are_joined(asked, x.mine->block, y.mine->block) && are_joined(stored, x.theirs->block, y.theirs->block) &&
-         texts_of(asked, x.mine->block).size() <= 4 && texts_of(stored, x.theirs->block).contains(x.theirs->text) &&
-         !texts_of(stored, y.theirs->block).contains(x.theirs->text);
+         texts_of(asked, x.mine->block) == texts_of(stored, x.theirs->block) &&
+         texts_of(asked, y.mine->block) == texts_of(stored, y.theirs->block);
 }
 
 bool keeps_role(const Shared& term) {
@@ -82,9 +83,10 @@ bool keeps_role(const Shared& term) {
 }
 
 bool is_symmetric(const Terms& terms) {
-  constexpr std::array<std::string_view, 14> relations = {"marry",     "engage",     "relate",     "similar", "equal",
-                                                          "identical", "compatible", "adjacent",   "date",    "friend",
-                                                          "sibling",   "cousin",     "equivalent", "engaged"};
+  constexpr std::array<std::string_view, 23> relations = {
+      "close",    "connect", "acquaintance", "colleague", "neighbor", "partner",    "roommate",  "classmate",
+      "spouse",   "marry",   "engage",       "relate",    "similar",  "equal",      "identical", "compatible",
+      "adjacent", "date",    "friend",       "sibling",   "cousin",   "equivalent", "engaged"};
   return std::ranges::any_of(terms.list, [&](const Term& term) {
     return term.kind == Kind::content && std::ranges::find(relations, term.text) != relations.end();
   });
@@ -134,13 +136,22 @@ bool is_turned(const Terms& asked, const Terms& stored, const Shared& x, const S
   return verb(x) != verb(y);
 }
 
+// The term that an adjective stands before.
+std::string_view described(const Terms& terms, std::size_t place) {
+  const bool followed = place + 1 < terms.list.size() && terms.list[place + 1].block == terms.list[place].block;
+  return followed ? std::string_view(terms.list[place + 1].text) : std::string_view{};
+}
+
 bool may_change_places(const Terms& asked, const Terms& stored, const Shared& x, const Shared& y, Language language) {
   if (keeps_role(x) || keeps_role(y) || is_list(asked, stored, x, y)) return true;
   if (language != Language::english) return false;
   if (is_turned(asked, stored, x, y)) return true;
-  // "Is it safe to eat raw eggs", "are raw eggs safe to eat".
-  const auto quality = [](const Shared& term) {
-    return term.mine->role != "than" && english_words().is_quality(term.mine->text);
+  // "Is it safe to eat raw eggs", "are raw eggs safe to eat"; but not "an old dog and a man", "a dog and an old man".
+  const auto quality = [&](const Shared& term) {
+    if (!english_words().is_quality(term.mine->text)) return false;
+    const std::string_view here = described(asked, term.my_place);
+    const std::string_view there = described(stored, term.their_place);
+    return here.empty() || there.empty() || here == there;
   };
   return quality(x) != quality(y) && x.mine->role != "than" && y.mine->role != "than";
 }
@@ -165,23 +176,28 @@ bool is_rotated(const Terms& asked, const Terms& stored) {
   return !mine.empty() && mine == parts(stored);
 }
 
-bool is_opposite_way(const Shared& term) {
-  const auto way = [](const Term& one, const Term& other) { return one.role == "from" && other.role == "to"; };
-  return way(*term.mine, *term.theirs) || way(*term.theirs, *term.mine);
+// "Flights to Paris", "flights from Paris", "flights in Paris".
+bool changes_role(const Shared& term) {
+  constexpr std::array<std::string_view, 4> telling = {"from", "to", "by", "than"};
+  const std::string_view mine = term.mine->role;
+  const std::string_view theirs = term.theirs->role;
+  if (mine == theirs || mine.empty() || theirs.empty()) return false;
+  const auto tells = [&](std::string_view role) { return std::ranges::find(telling, role) != telling.end(); };
+  return tells(mine) || tells(theirs);
 }
 
 }  // namespace
 
 std::string_view order_objection(const Terms& asked, const Terms& stored, Language language) {
   const std::vector<Shared> shared = shared_terms(asked, stored, language);
-  if (std::ranges::any_of(shared, is_opposite_way)) return "guard_direction";
+  if (is_symmetric(asked) && is_symmetric(stored)) return {};
+  if (std::ranges::any_of(shared, changes_role)) return "guard_direction";
   if (language == Language::english && asked.by != stored.by) {
     Passive passive;
     const Terms& with = asked.by ? asked : stored;
     const Terms& without = asked.by ? stored : asked;
-    if (with.passive && read_passive(with, passive)) return agrees(without, with, passive) ? "" : "guard_role";
+    if (with.be && read_passive(with, passive)) return agrees(without, with, passive) ? "" : "guard_role";
   }
-  if (is_symmetric(asked) && is_symmetric(stored)) return {};
   if (language != Language::english && is_rotated(asked, stored)) return {};
   for (std::size_t i = 0; i < shared.size(); ++i) {
     for (std::size_t k = i + 1; k < shared.size(); ++k) {

@@ -98,8 +98,8 @@ std::vector<std::string> tokens_of(const Words& words, Language language, bool p
 
 class Reader {
  public:
-  Reader(std::vector<std::string> tokens, Language language, bool plain)
-      : tokens_(std::move(tokens)), language_(language), phrases_(phrases_of(language, plain)) {}
+  Reader(std::vector<std::string> tokens, std::span<const std::string> names, Language language, bool plain)
+      : tokens_(std::move(tokens)), names_(names), language_(language), phrases_(phrases_of(language, plain)) {}
 
   Terms read() {
     for (std::size_t at = 0; at < tokens_.size();) {
@@ -117,7 +117,8 @@ class Reader {
       for (const Meaning& meaning : *match.meanings) read_meaning(meaning, tokens_[at]);
       at += match.length;
     }
-    read_.passive = read_.passive && participle_;
+    read_.passive = read_.be && participle_;
+    read_.denials += denies_ ? 1 : 0;
     return std::move(read_);
   }
 
@@ -135,9 +136,17 @@ class Reader {
   void notice_forms(std::size_t at, std::size_t length) {
     if (language_ != Language::english) return;
     for (std::size_t i = at; i < at + length; ++i) {
-      read_.passive |= is_one_of(forms_of_be, tokens_[i]);
-      if (length == 1) read_.does |= is_one_of(forms_of_do, tokens_[i]);
+      read_.be |= is_one_of(forms_of_be, tokens_[i]);
+      read_.mine |= tokens_[i] == "my" || tokens_[i] == "our";
+      read_.yours |= tokens_[i] == "your";
     }
+    if (length != 1) return;
+    // "What does it do", "how do I do it": the second is the verb.
+    if (tokens_[at] == "do" && read_.does) add(Kind::content, "do");
+    read_.does |= is_one_of(forms_of_do, tokens_[at]);
+    // "What is it for", "where is she from".
+    constexpr std::array<std::string_view, 7> hanging = {"for", "of", "from", "with", "by", "to", "about"};
+    if (at + 1 == tokens_.size() && is_one_of(hanging, tokens_[at])) add(Kind::content, tokens_[at]);
   }
 
   void read_word(const std::string& token) {
@@ -150,8 +159,10 @@ class Reader {
       return;
     }
     std::string lemma = english_words().lemma(token);
-    const bool participle = token != lemma && !token.ends_with('s') && !token.ends_with("ing");
-    add(Kind::content, std::move(lemma), participle);
+    const bool participle = is_participle(token, lemma);
+    const bool name = std::ranges::binary_search(names_, token);
+    add(Kind::content, name ? token : std::move(lemma), participle);
+    read_.list.back().name = name;
   }
 
   void read_meaning(const Meaning& meaning, const std::string& token) {
@@ -187,11 +198,23 @@ class Reader {
         read_.future |= meaning.text == "future";
         return;
       case Kind::content:
-        add(Kind::content, meaning.text, token.ends_with("ed") || token.ends_with("en") || token == "made");
+        add(Kind::content, meaning.text,
+            language_ == Language::english && is_participle(token, english_words().lemma(token)));
+        return;
+      case Kind::negation:
+        end_block();
+        read_.denials += denies_ ? 1 : 0;
+        denies_ = true;
         return;
       default:
         add(meaning.kind, meaning.text);
     }
+  }
+
+  static bool is_participle(std::string_view token, std::string_view lemma) {
+    constexpr std::array<std::string_view, 9> unchanged = {"hurt", "put", "cut",  "set",  "read",
+                                                           "hit",  "let", "cast", "built"};
+    return (token != lemma && !token.ends_with('s') && !token.ends_with("ing")) || is_one_of(unchanged, token);
   }
 
   void give_last_role(const std::string& role) {
@@ -206,7 +229,8 @@ class Reader {
 
   void add(Kind kind, std::string text, bool participle = false) {
     if (kind == Kind::content) participle_ |= participle;
-    read_.list.push_back({kind, std::move(text), role_, block_, participle});
+    read_.list.push_back({kind, std::move(text), role_, block_, participle, denies_});
+    denies_ = false;
   }
 
   // The role of what follows ends with its block.
@@ -218,6 +242,7 @@ class Reader {
   }
 
   std::vector<std::string> tokens_;
+  std::span<const std::string> names_;
   Language language_;
   const PhraseTable& phrases_;
   Terms read_;
@@ -225,6 +250,7 @@ class Reader {
   std::size_t block_ = 0;
   bool seen_first_ = false;
   bool participle_ = false;
+  bool denies_ = false;
 };
 
 // Signs that are no words: "%", "€", "==".
@@ -232,14 +258,14 @@ void add_signs(std::string_view text, Terms& terms) {
   constexpr std::pair<std::string_view, std::string_view> signs[] = {
       {"%", "percent"}, {"$", "usd"}, {"€", "eur"}, {"£", "gbp"}, {"¥", "jpy"}, {"₫", "vnd"}, {"℃", "c"}, {"℉", "f"}};
   for (const auto& [sign, unit] : signs) {
-    if (text.find(sign) != text.npos) terms.list.push_back({Kind::unit, std::string(unit), {}, text.size()});
+    if (text.find(sign) != text.npos) terms.list.push_back({Kind::unit, std::string(unit), {}, Terms::nowhere});
   }
   constexpr std::string_view operators = "=+*<>^|~!-";
   for (std::size_t at = text.find_first_of(operators); at < text.size(); at = text.find_first_of(operators, at)) {
     const std::size_t end = std::min(text.find_first_not_of(operators, at), text.size());
     const std::string_view run = text.substr(at, end - at);
     if (run.find_first_of("=+*<>^|~") != run.npos) {
-      terms.list.push_back({Kind::content, std::string(run), {}, text.size()});
+      terms.list.push_back({Kind::content, std::string(run), {}, Terms::nowhere});
     }
     at = end;
   }
@@ -268,10 +294,11 @@ bool Terms::holds(std::string_view content) const {
   return std::ranges::any_of(list, [&](const Term& term) { return term.kind != Kind::asked && term.text == content; });
 }
 
-Terms terms_of(std::string_view text, const Words& words, Language language, bool plain) {
+Terms terms_of(std::string_view text, const Words& words, std::span<const std::string> names, Language language,
+               bool plain) {
   const bool chinese = language == Language::chinese;
   const Words simple(chinese ? simplified(text) : std::string());
-  Terms terms = Reader(tokens_of(chinese ? simple : words, language, plain), language, plain).read();
+  Terms terms = Reader(tokens_of(chinese ? simple : words, language, plain), names, language, plain).read();
   add_signs(text, terms);
   return terms;
 }

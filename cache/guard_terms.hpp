@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,9 +21,12 @@ struct Term {
   std::string role;
   std::size_t block = 0;  // terms without anything between them share one
   bool participle = false;
+  bool negated = false;  // "not" stands before it
+  bool name = false;     // written with a capital within a sentence
 };
 
 struct Terms {
+  static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);  // block of signs
   std::vector<Term> list;
   // Blocks that the next one is joined to by "and", "or" or a comma's sign of a list.
   std::vector<std::size_t> joined;
@@ -31,15 +35,21 @@ struct Terms {
   bool present = false;    // of the verbs "be", "do", "will"
   bool past = false;
   bool future = false;
-  bool by = false;       // "by", "bị", "被"
-  bool passive = false;  // a form of "be", and a participle
-  bool does = false;     // "do", "does", "did": who acts stands before the verb
+  bool by = false;          // "by", "bị", "被"
+  bool be = false;          // a form of "be"
+  bool passive = false;     // and a participle
+  bool mine = false;        // "my", "our"
+  bool yours = false;       // "your"
+  std::size_t denials = 0;  // without a term to deny: "…, isn't it"
+  bool does = false;        // "do", "does", "did": who acts stands before the verb
 
   bool asks(std::string_view what) const;
   bool holds(std::string_view content) const;
 };
 
-// `plain`: without accents (Vietnamese). `text` is the question, `words` are those of it.
-Terms terms_of(std::string_view text, const Words& words, Language language, bool plain);
+// `plain`: without accents (Vietnamese). `text` is the question, `words` are those of it, `names` those with a capital
+// (sorted).
+Terms terms_of(std::string_view text, const Words& words, std::span<const std::string> names, Language language,
+               bool plain);
 
 }  // namespace kvasir::cache

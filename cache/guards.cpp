@@ -366,7 +366,7 @@ GuardedQuestion::GuardedQuestion(std::string_view question)
 }
 
 Terms GuardedQuestion::terms(Language language, bool plain) const {
-  return terms_of(text_, read_, language, plain);
+  return terms_of(text_, read_, identifiers_.names, language, plain);
 }
 
 std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity) {

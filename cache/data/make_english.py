@@ -76,9 +76,9 @@ def main():
             continue
         def close(word):
             held = senses.get((word, part), [])
-            return (part, offset) in held[:SENSES] and WORD.match(word) and (by_word[word, part] > 0)
+            return (part, offset) in held[:SENSES] and WORD.match(word) and (by_word[word, part] > 0 or (len(held) == 1 and '_' not in word and part in 'ar'))
         members = [word for word in words if close(word)]
-        if len(members) > 1:
+        if len(members) > 1 and any(by_word[word, part] > 0 for word in members):
             groups.add(" ".join(sorted(members)))
     out += sorted(groups)
     out.append("[opposites]")

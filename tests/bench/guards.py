@@ -90,7 +90,7 @@ def paragraphs(data, random_):
             for paragraph in topic["paragraphs"]:
                 questions = [qa["question"] for qa in paragraph["qas"]]
                 for i, a in enumerate(questions):
-                    for b in questions[i + 1:]:
+                    for b in (b for b in questions[i + 1:] if b != a):
                         yield pair(f"xquad {language}", "other question of the paragraph", a, b, False)
     for one, other in (("en", "vi"), ("en", "zh"), ("vi", "zh")):
         for key in random_.sample(sorted(asked[one]), 300):
