@@ -62,6 +62,7 @@ bool is_implied(const Term& term, const Terms& mine, const Terms& other) {
     // "What is 15 % of 200" and "how much is 15 % of 200"; "how much does it cost" and "what is its price".
     if (term.text == "amount") return asks_property(mine) || other.open;
     if (term.text == "far") return other.holds("distance");
+    if (term.text == "where") return mine.holds("capital");
     // "How do I delete my account" and "delete my account".
     if (term.text == "how") return !other.open && !other.yes_or_no;
     return false;
@@ -103,6 +104,7 @@ std::string_view reason_of(const std::vector<const Term*>& mine, const std::vect
   if (std::ranges::any_of(mine, opposed)) return "guard_antonym";
   if (any([](const Term* term) { return is_scope(*term); })) return "guard_scope";
   if (any([](const Term* term) { return term->kind == Kind::asked; })) return "guard_question";
+  if (any([](const Term* term) { return term->name; })) return "guard_entity";
   return "guard_words";
 }
 

@@ -1,10 +1,12 @@
 #include "cache/guard_lexicon.hpp"
 
+#include "cache/spelling.hpp"
 #include "cache/words.hpp"
 
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 
 namespace kvasir::cache {
 namespace {
@@ -87,14 +89,23 @@ struct Tables {
     std::optional<std::size_t> plain_index;
     while (!forms.empty()) {
       const std::string form(trimmed(take(forms, '|')));
-      table.add(tokens_of(form), index);
-      if (section != "[vi]") continue;
+      if (section != "[vi]") {
+        table.add(tokens_of(form), index);
+        continue;
+      }
+      table.add(vietnamese_tokens(form, false), index);
       if (!plain_index) plain_index = plain_vietnamese.add_meanings(without_marks(meanings));
       const std::string plain_form = without_accents(form);
       const bool dropped = !meanings.empty() && meanings.front().kind != Meaning::Kind::content;
       if (dropped && std::ranges::find(ambiguous, plain_form) != ambiguous.end()) continue;
-      plain_vietnamese.add(tokens_of(plain_form), *plain_index);
+      plain_vietnamese.add(vietnamese_tokens(form, true), *plain_index);
     }
+  }
+
+  static std::vector<std::string> vietnamese_tokens(std::string_view form, bool plain) {
+    std::vector<std::string> tokens = tokens_of(form);
+    for (std::string& token : tokens) token = vietnamese_token(token, plain);
+    return tokens;
   }
 
   static std::vector<Meaning> without_marks(std::vector<Meaning> meanings) {
@@ -140,6 +151,11 @@ PhraseTable::Match PhraseTable::find(std::span<const std::string> tokens, std::s
     }
   }
   return {};
+}
+
+std::string vietnamese_token(std::string_view word, bool plain) {
+  Spelling spelling = spell(word);
+  return plain ? std::move(spelling.plain) : std::move(spelling.plain).append(spelling.marks);
 }
 
 const PhraseTable& phrases_of(Language language, bool plain) {

@@ -63,6 +63,9 @@ class PhraseTable {
 
 enum class Language { english, vietnamese, chinese, other };
 
+// "hoá" and "hóa" are one token; `plain`: without any marks.
+std::string vietnamese_token(std::string_view word, bool plain);
+
 // `plain`: of Vietnamese typed without accents. None for Language::other.
 const PhraseTable& phrases_of(Language language, bool plain);
 

@@ -43,14 +43,16 @@ std::vector<Shared> shared_terms(const Terms& asked, const Terms& stored, Langua
   const auto theirs = places_of(stored);
   std::vector<Shared> shared;
   for (const auto& [text, place] : mine) {
-    auto found = theirs.find(text);
-    if (found == theirs.end() && language == Language::english) {
-      found = std::ranges::find_if(theirs, [&](const auto& other) {
-        return !mine.contains(other.first) && english_words().are_synonyms(text, other.first);
-      });
+    const auto share = [&](std::size_t their_place) {
+      shared.push_back({&asked.list[place], &stored.list[their_place], place, their_place});
+    };
+    if (const auto found = theirs.find(text); found != theirs.end()) {
+      share(found->second);
+    } else if (language == Language::english) {
+      for (const auto& [other, their_place] : theirs) {
+        if (!mine.contains(other) && english_words().are_synonyms(text, other)) share(their_place);
+      }
     }
-    if (found != theirs.end())
-      shared.push_back({&asked.list[place], &stored.list[found->second], place, found->second});
   }
   std::ranges::sort(shared, {}, &Shared::my_place);
   return shared;
@@ -143,17 +145,21 @@ std::string_view described(const Terms& terms, std::size_t place) {
 }
 
 bool may_change_places(const Terms& asked, const Terms& stored, const Shared& x, const Shared& y, Language language) {
-  if (keeps_role(x) || keeps_role(y) || is_list(asked, stored, x, y)) return true;
+  // "France's capital", "the capital of France"; but "Ann's dislike of Bob" is not Bob's of Ann.
+  const bool both = keeps_role(x) && keeps_role(y) && x.mine->role == y.mine->role;
+  if ((keeps_role(x) || keeps_role(y)) && !both) return true;
+  if (is_list(asked, stored, x, y)) return true;
   if (language != Language::english) return false;
   if (is_turned(asked, stored, x, y)) return true;
   // "Is it safe to eat raw eggs", "are raw eggs safe to eat"; but not "an old dog and a man", "a dog and an old man".
   const auto quality = [&](const Shared& term) {
-    if (!english_words().is_quality(term.mine->text)) return false;
+    if (!english_words().is_quality(term.mine->text) && !english_words().is_quality(term.theirs->text)) return false;
     const std::string_view here = described(asked, term.my_place);
     const std::string_view there = described(stored, term.their_place);
     return here.empty() || there.empty() || here == there;
   };
-  return quality(x) != quality(y) && x.mine->role != "than" && y.mine->role != "than";
+  const auto compared = [](const Shared& term) { return term.mine->role == "than" || term.theirs->role == "than"; };
+  return quality(x) != quality(y) && !compared(x) && !compared(y);
 }
 
 // "How is rice cooked" in languages that put the question first or last: "怎么做米饭", "米饭怎么做".
@@ -199,15 +205,17 @@ std::string_view order_objection(const Terms& asked, const Terms& stored, Langua
     if (with.be && read_passive(with, passive)) return agrees(without, with, passive) ? "" : "guard_role";
   }
   if (language != Language::english && is_rotated(asked, stored)) return {};
+  std::string_view reason;
   for (std::size_t i = 0; i < shared.size(); ++i) {
     for (std::size_t k = i + 1; k < shared.size(); ++k) {
       if (shared[i].their_place < shared[k].their_place) continue;
       if (may_change_places(asked, stored, shared[i], shared[k], language)) continue;
       const bool way = shared[i].mine->role != shared[i].theirs->role || shared[k].mine->role != shared[k].theirs->role;
-      return way ? "guard_direction" : "guard_order";
+      if (way) return "guard_direction";
+      reason = "guard_order";
     }
   }
-  return {};
+  return reason;
 }
 
 }  // namespace kvasir::cache

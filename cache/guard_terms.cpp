@@ -1,5 +1,6 @@
 #include "cache/guard_terms.hpp"
 
+#include "cache/numerals.hpp"
 #include "cache/spelling.hpp"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include <unicode/translit.h>
+#include <unicode/uchar.h>
 #include <unicode/unistr.h>
 
 namespace kvasir::cache {
@@ -34,6 +36,17 @@ bool is_number(std::string_view token) {
 // "what's" is "what is", "can't" is "can not", "Ann's" is "ann 's".
 void add_english(std::string word, std::vector<std::string>& tokens) {
   const std::size_t apostrophe = word.find('\'');
+  constexpr std::string_view bare = "nt";
+  if (apostrophe == word.npos && word.size() > bare.size() && word.ends_with(bare)) {
+    const std::string stem = word == "cant"   ? "can"
+                             : word == "wont" ? "will"
+                                              : word.substr(0, word.size() - bare.size());
+    if (is_one_of(auxiliaries, stem)) {
+      tokens.push_back(stem);
+      tokens.emplace_back("not");
+      return;
+    }
+  }
   if (apostrophe == word.npos) {
     tokens.push_back(std::move(word));
     return;
@@ -64,6 +77,11 @@ void add_english(std::string word, std::vector<std::string>& tokens) {
 void add_measure(const std::string& word, std::vector<std::string>& tokens) {
   const std::size_t digits = std::min(word.find_first_not_of("0123456789"), word.size());
   if (digits > 0 && digits < word.size()) {
+    constexpr std::array<std::string_view, 4> ordinals = {"st", "nd", "rd", "th"};
+    if (is_one_of(ordinals, std::string_view(word).substr(digits))) {
+      tokens.push_back(word.substr(0, digits));
+      return;
+    }
     const std::vector<std::string> unit = {word.substr(digits)};
     const PhraseTable::Match match = phrases_of(Language::english, false).find(unit, 0);
     if (match.length == 1 && match.meanings->front().kind == Kind::unit) {
@@ -78,12 +96,20 @@ void add_measure(const std::string& word, std::vector<std::string>& tokens) {
 std::vector<std::string> tokens_of(const Words& words, Language language, bool plain) {
   std::vector<std::string> tokens;
   tokens.reserve(words.size() + 4);
+  const std::vector<WordNumber> numbers = find_word_numbers(words);
+  auto number = numbers.begin();
   for (std::size_t i = 0; i < words.size(); ++i) {
+    while (number != numbers.end() && number->first < i) ++number;
+    if (number != numbers.end() && number->first == i) {
+      tokens.push_back(number->value);
+      i += number->count - 1;
+      continue;
+    }
     std::string word(words[i]);
     if (language == Language::english) {
       add_english(spell(word).plain, tokens);
-    } else if (plain) {
-      tokens.push_back(without_accents(word));
+    } else if (language == Language::vietnamese) {
+      tokens.push_back(vietnamese_token(word, plain));
     } else {
       tokens.push_back(std::move(word));
     }
@@ -98,12 +124,20 @@ std::vector<std::string> tokens_of(const Words& words, Language language, bool p
 
 class Reader {
  public:
-  Reader(std::vector<std::string> tokens, std::span<const std::string> names, Language language, bool plain)
-      : tokens_(std::move(tokens)), names_(names), language_(language), phrases_(phrases_of(language, plain)) {}
+  Reader(std::vector<std::string> tokens, std::span<const std::string> names, std::span<const std::string> codes,
+         Language language, bool plain)
+      : tokens_(std::move(tokens)),
+        names_(names),
+        codes_(codes),
+        language_(language),
+        phrases_(phrases_of(language, plain)) {}
 
   Terms read() {
     for (std::size_t at = 0; at < tokens_.size();) {
-      const PhraseTable::Match match = phrases_.find(tokens_, at);
+      PhraseTable::Match match = phrases_.find(tokens_, at);
+      // "Plan A" is a name, whatever "a" is elsewhere.
+      const bool letter = tokens_[at].size() == 1 && std::ranges::binary_search(codes_, tokens_[at]);
+      if (letter && match.length == 1) match = {};
       if (match.length == 0) {
         notice_first(at);
         read_word(tokens_[at]);
@@ -154,13 +188,14 @@ class Reader {
       add(Kind::number, token);
       return;
     }
+    const bool name = std::ranges::binary_search(names_, token);
     if (language_ != Language::english) {
       add(Kind::content, token);
+      read_.list.back().name = name;
       return;
     }
     std::string lemma = english_words().lemma(token);
     const bool participle = is_participle(token, lemma);
-    const bool name = std::ranges::binary_search(names_, token);
     add(Kind::content, name ? token : std::move(lemma), participle);
     read_.list.back().name = name;
   }
@@ -243,6 +278,7 @@ class Reader {
 
   std::vector<std::string> tokens_;
   std::span<const std::string> names_;
+  std::span<const std::string> codes_;
   Language language_;
   const PhraseTable& phrases_;
   Terms read_;
@@ -253,22 +289,46 @@ class Reader {
   bool denies_ = false;
 };
 
-// Signs that are no words: "%", "€", "==".
-void add_signs(std::string_view text, Terms& terms) {
-  constexpr std::pair<std::string_view, std::string_view> signs[] = {
-      {"%", "percent"}, {"$", "usd"}, {"€", "eur"}, {"£", "gbp"}, {"¥", "jpy"}, {"₫", "vnd"}, {"℃", "c"}, {"℉", "f"}};
-  for (const auto& [sign, unit] : signs) {
-    if (text.find(sign) != text.npos) terms.list.push_back({Kind::unit, std::string(unit), {}, Terms::nowhere});
-  }
-  constexpr std::string_view operators = "=+*<>^|~!-";
-  for (std::size_t at = text.find_first_of(operators); at < text.size(); at = text.find_first_of(operators, at)) {
-    const std::size_t end = std::min(text.find_first_not_of(operators, at), text.size());
-    const std::string_view run = text.substr(at, end - at);
-    if (run.find_first_of("=+*<>^|~") != run.npos) {
-      terms.list.push_back({Kind::content, std::string(run), {}, Terms::nowhere});
+bool is_sign(char32_t c) {
+  if (c < 0x80) return std::u32string_view(U"=+*<>^|~%$").find(c) != std::u32string_view::npos;
+  constexpr std::uint32_t symbols = U_GC_SM_MASK | U_GC_SC_MASK | U_GC_SO_MASK;
+  return (U_MASK(u_charType(static_cast<UChar32>(c))) & symbols) != 0;
+}
+
+// "5 - 3" and "6/2", but not "3-5 days" or "and/or".
+bool is_between_numbers(std::u32string_view text, std::size_t at) {
+  const bool minus = text[at] == U'-' || text[at] == U'\u2212';
+  if (!minus && text[at] != U'/') return false;
+  const auto digit = [&](std::size_t place) {
+    return place < text.size() && text[place] >= U'0' && text[place] <= U'9';
+  };
+  const auto space = [&](std::size_t place) { return place < text.size() && text[place] == U' '; };
+  const bool spaced = space(at - 1) && space(at + 1) && digit(at - 2) && digit(at + 2);
+  return spaced || (!minus && digit(at - 1) && digit(at + 1));
+}
+
+// Signs that are no words: "%", "€", "==", "≤".
+void add_signs(std::u32string_view text, Terms& terms) {
+  constexpr std::pair<std::u32string_view, std::string_view> units[] = {
+      {U"%", "percent"}, {U"$", "usd"}, {U"€", "eur"}, {U"£", "gbp"}, {U"¥", "jpy"}, {U"₫", "vnd"}};
+  std::u32string run;
+  const auto end_run = [&] {
+    if (run.empty()) return;
+    const auto unit = std::ranges::find(units, run, &std::pair<std::u32string_view, std::string_view>::first);
+    const bool known = unit != std::end(units);
+    terms.list.push_back(
+        {known ? Kind::unit : Kind::content, known ? std::string(unit->second) : to_utf8(run), {}, Terms::nowhere});
+    run.clear();
+  };
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (is_sign(text[at]) || is_between_numbers(text, at) ||
+        (text[at] == U'!' && at + 1 < text.size() && text[at + 1] == U'=')) {
+      run += text[at];
+    } else {
+      end_run();
     }
-    at = end;
   }
+  end_run();
 }
 
 std::string simplified(std::string_view text) {
@@ -294,12 +354,18 @@ bool Terms::holds(std::string_view content) const {
   return std::ranges::any_of(list, [&](const Term& term) { return term.kind != Kind::asked && term.text == content; });
 }
 
-Terms terms_of(std::string_view text, const Words& words, std::span<const std::string> names, Language language,
+Terms terms_of(std::string_view text, const Words& words, const Identifiers& identifiers, Language language,
                bool plain) {
   const bool chinese = language == Language::chinese;
   const Words simple(chinese ? simplified(text) : std::string());
-  Terms terms = Reader(tokens_of(chinese ? simple : words, language, plain), names, language, plain).read();
-  add_signs(text, terms);
+  std::vector<std::string> keys = identifiers.names;
+  if (language == Language::vietnamese) {
+    for (std::string& name : keys) name = vietnamese_token(name, plain);
+    std::ranges::sort(keys);
+  }
+  Terms terms =
+      Reader(tokens_of(chinese ? simple : words, language, plain), keys, identifiers.codes, language, plain).read();
+  add_signs(compose(text), terms);
   return terms;
 }
 

@@ -3,6 +3,7 @@
 
 #include "cache/guard_language.hpp"
 #include "cache/guard_lexicon.hpp"
+#include "cache/identifiers.hpp"
 #include "cache/words.hpp"
 
 #include <cstddef>
@@ -47,9 +48,8 @@ struct Terms {
   bool holds(std::string_view content) const;
 };
 
-// `plain`: without accents (Vietnamese). `text` is the question, `words` are those of it, `names` those with a capital
-// (sorted).
-Terms terms_of(std::string_view text, const Words& words, std::span<const std::string> names, Language language,
+// `plain`: without accents (Vietnamese). `text` is the question, `words` are those of it, `identifiers` too.
+Terms terms_of(std::string_view text, const Words& words, const Identifiers& identifiers, Language language,
                bool plain);
 
 }  // namespace kvasir::cache

@@ -313,6 +313,9 @@ bool same_content(const GuardedQuestion& asked, const GuardedQuestion& stored) {
   return mine == theirs;
 }
 
+// Longer texts say too much to be compared: they are the same or they are not.
+constexpr std::size_t most_words = 400;
+
 // Where no guard knows the language, only what is all but the same counts.
 constexpr float unknown_language_similarity = 0.98F;
 
@@ -366,10 +369,13 @@ GuardedQuestion::GuardedQuestion(std::string_view question)
 }
 
 Terms GuardedQuestion::terms(Language language, bool plain) const {
-  return terms_of(text_, read_, identifiers_.names, language, plain);
+  return terms_of(text_, read_, identifiers_, language, plain);
 }
 
 std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity) {
+  if (std::max(asked.words().size(), stored.words().size()) > most_words) {
+    return asked.text() == stored.text() ? std::string_view{} : "guard_length";
+  }
   for (const Guard& guard : guards) {
     if (!guard.admits(asked, stored)) return guard.reason;
   }
@@ -378,7 +384,8 @@ std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQues
   if (mine.language != theirs.language && !mine.uncertain && !theirs.uncertain) return "guard_language";
   if (mine.language == Language::other || theirs.language == Language::other) {
     if (similarity < unknown_language_similarity) return "guard_language";
-    return same_order(asked, stored) && same_content(asked, stored) ? std::string_view{} : "guard_words";
+    if (!same_content(asked, stored)) return "guard_words";
+    return same_order(asked, stored) ? std::string_view{} : "guard_order";
   }
   const bool vietnamese = mine.language == Language::vietnamese || theirs.language == Language::vietnamese;
   const bool plain = vietnamese && (!asked.accented() || !stored.accented());

@@ -35,6 +35,8 @@ class GuardedQuestion {
  public:
   explicit GuardedQuestion(std::string_view question);
 
+  // Folded.
+  const std::string& text() const { return text_; }
   AskedIn asked_in() const { return asked_in_; }
   // Read as of that language; `plain`: Vietnamese without its accents.
   Terms terms(Language language, bool plain) const;

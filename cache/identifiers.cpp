@@ -176,12 +176,17 @@ class Finder {
   }
 
   void find_quotations() {
+    std::u32string never_closed;  // from here on
     for (std::size_t at = 0; at < text_.size(); ++at) {
       const std::optional<char32_t> closing = closing_of(text_[at]);
       const bool within_word = at > 0 && part_at(at - 1);
       if (!closing || (within_word && is_apostrophe(*closing))) continue;
+      if (never_closed.find(*closing) != never_closed.npos) continue;
       const std::size_t end = find_closing(at + 1, *closing);
-      if (end == text_.npos) continue;
+      if (end == text_.npos) {
+        never_closed += *closing;
+        continue;
+      }
       found_.quotations.push_back(trimmed(at + 1, end));
       at = end;
     }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace kvasir::cache {
 namespace {
@@ -92,10 +93,11 @@ std::optional<std::uint64_t> value_of(std::span<const NumberWord> list, std::str
   return found == list.end() ? std::nullopt : std::optional(found->value);
 }
 
-void add_english(const Words& words, std::vector<std::string>& numbers) {
+void add_english(const Words& words, std::vector<WordNumber>& numbers) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     std::optional<std::uint64_t> value = value_of(english, words[i]);
     if (!value) continue;
+    const std::size_t first = i;
     const bool tens = *value >= 20 && *value < 100;
     if (tens && i + 1 < words.size()) {
       const auto unit = words[i + 1] == "one" ? std::optional<std::uint64_t>(1) : value_of(english, words[i + 1]);
@@ -104,7 +106,7 @@ void add_english(const Words& words, std::vector<std::string>& numbers) {
         ++i;
       }
     }
-    numbers.push_back(std::to_string(*value));
+    numbers.push_back({first, i + 1 - first, std::to_string(*value)});
   }
 }
 
@@ -125,7 +127,7 @@ std::uint64_t read_vietnamese(const Words& words, std::size_t& at, bool plain) {
   return value;
 }
 
-void add_vietnamese(const Words& words, std::vector<std::string>& numbers) {
+void add_vietnamese(const Words& words, std::vector<WordNumber>& numbers) {
   // Typed without accents, "sau" may be six or behind: the words before it must tell.
   bool plain = true;
   for (std::size_t i = 0; plain && i < words.size(); ++i) plain = spell(words[i]).marks.empty();
@@ -134,7 +136,9 @@ void add_vietnamese(const Words& words, std::vector<std::string>& numbers) {
     const bool counted = i > 0 && is_among(vietnamese_counted, words[i - 1], plain);
     const bool tens = i + 1 < words.size() && words[i + 1] == vietnamese_tens;
     if (counted || tens || is_among(vietnamese_always, words[i])) {
-      numbers.push_back(std::to_string(read_vietnamese(words, i, plain)));
+      const std::size_t first = i;
+      const std::uint64_t value = read_vietnamese(words, i, plain);
+      numbers.push_back({first, i + 1 - first, std::to_string(value)});
     }
   }
 }
@@ -173,7 +177,7 @@ std::string read_chinese(const Words& words, std::size_t from, std::size_t to) {
   return places ? std::to_string(total + section + digit) : digits;
 }
 
-void add_chinese(const Words& words, std::vector<std::string>& numbers) {
+void add_chinese(const Words& words, std::vector<WordNumber>& numbers) {
   const auto numeral = [&](std::size_t i) {
     return i < words.size() && (chinese_digit(words[i]) || value_of(chinese_units, words[i]));
   };
@@ -184,12 +188,21 @@ void add_chinese(const Words& words, std::vector<std::string>& numbers) {
     const bool counted =
         (i > 0 && words[i - 1] == "第") || (end < words.size() && is_among(chinese_counted, words[end]));
     const bool lone_one = end == i + 1 && words[i] == "一";
-    if (!lone_one || counted) numbers.push_back(read_chinese(words, i, end));
+    if (!lone_one || counted) numbers.push_back({i, end - i, read_chinese(words, i, end)});
     i = end - 1;
   }
 }
 
 }  // namespace
+
+std::vector<WordNumber> find_word_numbers(const Words& words) {
+  std::vector<WordNumber> numbers;
+  add_english(words, numbers);
+  add_vietnamese(words, numbers);
+  add_chinese(words, numbers);
+  std::ranges::stable_sort(numbers, {}, &WordNumber::first);
+  return numbers;
+}
 
 std::vector<std::string> find_numbers(std::string_view text, const Words& words) {
   std::vector<std::string> numbers;
@@ -201,9 +214,7 @@ std::vector<std::string> find_numbers(std::string_view text, const Words& words)
       ++at;
     }
   }
-  add_english(words, numbers);
-  add_vietnamese(words, numbers);
-  add_chinese(words, numbers);
+  for (WordNumber& number : find_word_numbers(words)) numbers.push_back(std::move(number.value));
   std::ranges::sort(numbers);
   const auto repeated = std::ranges::unique(numbers);
   numbers.erase(repeated.begin(), repeated.end());
