@@ -14,6 +14,9 @@
 namespace kvasir::cache {
 namespace {
 
+// Longer texts say too much to be compared: they are the same or they are not.
+constexpr std::size_t most_words = 400;
+
 constexpr std::string_view negating[] = {
     "not",   "no",     "never", "without",  "cannot",  "none",    "nobody", "nothing", "nowhere", "neither",
     "nor",   "dont",   "cant",  "wont",     "isnt",    "arent",   "wasnt",  "werent",  "doesnt",  "didnt",
@@ -153,6 +156,7 @@ struct Lexicon {
   PhraseSet particles = phrases(asking_particles);
   std::unordered_set<std::string_view> functions{std::begin(function_words), std::end(function_words)};
   std::unordered_set<std::string> plain_functions;
+  PhraseSet poles;
   std::array<std::pair<PhraseSet, PhraseSet>, std::size(opposites)> pairs;
 
   Lexicon() {
@@ -160,6 +164,8 @@ struct Lexicon {
     for (std::size_t i = 0; i < pairs.size(); ++i) {
       add_forms(pairs[i].first, opposites[i].left);
       add_forms(pairs[i].second, opposites[i].right);
+      add_forms(poles, opposites[i].left);
+      add_forms(poles, opposites[i].right);
     }
   }
 };
@@ -193,6 +199,7 @@ int count_negations(const Words& words) {
 std::vector<Poles> find_poles(const Words& words) {
   const Lexicon& known = lexicon();
   std::vector<Poles> found;
+  if (!known.poles.contains_any(words)) return found;  // most questions
   for (std::size_t pair = 0; pair < known.pairs.size(); ++pair) {
     Poles poles{pair};
     for (std::size_t at = 0; at < words.size(); ++at) {
@@ -313,9 +320,6 @@ bool same_content(const GuardedQuestion& asked, const GuardedQuestion& stored) {
   return mine == theirs;
 }
 
-// Longer texts say too much to be compared: they are the same or they are not.
-constexpr std::size_t most_words = 400;
-
 // Where no guard knows the language, only what is all but the same counts.
 constexpr float unknown_language_similarity = 0.98F;
 
@@ -366,6 +370,7 @@ GuardedQuestion::GuardedQuestion(std::string_view question)
   spellings_.erase(repeated.begin(), repeated.end());
   keep_single(content_);
   keep_single(plain_content_);
+  if (words.size() <= most_words) terms_ = terms(asked_in_.language, false);
 }
 
 Terms GuardedQuestion::terms(Language language, bool plain) const {
@@ -390,8 +395,16 @@ std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQues
   const bool vietnamese = mine.language == Language::vietnamese || theirs.language == Language::vietnamese;
   const bool plain = vietnamese && (!asked.accented() || !stored.accented());
   const Language language = vietnamese ? Language::vietnamese : mine.uncertain ? theirs.language : mine.language;
-  const Terms my_terms = asked.terms(language, plain);
-  const Terms their_terms = stored.terms(language, plain);
+  // Most pairs are read in the language that each was read in already.
+  const auto terms_in = [&](const GuardedQuestion& question, Terms& made) -> const Terms& {
+    if (!plain && language == question.asked_in().language) return question.terms();
+    made = question.terms(language, plain);
+    return made;
+  };
+  Terms mine_made;
+  Terms theirs_made;
+  const Terms& my_terms = terms_in(asked, mine_made);
+  const Terms& their_terms = terms_in(stored, theirs_made);
   if (const std::string_view reason = content_objection(my_terms, their_terms, language); !reason.empty())
     return reason;
   return order_objection(my_terms, their_terms, language);

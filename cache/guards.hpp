@@ -38,6 +38,8 @@ class GuardedQuestion {
   // Folded.
   const std::string& text() const { return text_; }
   AskedIn asked_in() const { return asked_in_; }
+  // As of asked_in(); empty for a text too long to be compared.
+  const Terms& terms() const { return terms_; }
   // Read as of that language; `plain`: Vietnamese without its accents.
   Terms terms(Language language, bool plain) const;
   // As find_numbers gives them. Units do not count.
@@ -60,6 +62,7 @@ class GuardedQuestion {
   std::string text_;
   Words read_;
   AskedIn asked_in_;
+  Terms terms_;
   std::vector<std::string> numbers_;
   int negations_ = 0;
   std::vector<Poles> poles_;

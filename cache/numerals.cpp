@@ -4,12 +4,20 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 namespace kvasir::cache {
 namespace {
+
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
 
 struct NumberWord {
   std::string_view word;
@@ -86,21 +94,42 @@ bool is_among(std::span<const std::string_view> list, std::string_view word, boo
       list, [&](std::string_view known) { return known == word || (plain && without_accents(known) == word); });
 }
 
-std::optional<std::uint64_t> value_of(std::span<const NumberWord> list, std::string_view word, bool plain = false) {
-  const auto found = std::ranges::find_if(list, [&](const NumberWord& known) {
-    return known.word == word || (plain && without_accents(known.word) == word);
-  });
+std::optional<std::uint64_t> value_of(std::span<const NumberWord> list, std::string_view word) {
+  const auto found = std::ranges::find(list, word, &NumberWord::word);
   return found == list.end() ? std::nullopt : std::optional(found->value);
+}
+
+using Values = std::unordered_map<std::string, std::uint64_t, TextHash, std::equal_to<>>;
+
+Values values_of(std::span<const NumberWord> list, bool plain) {
+  Values values;
+  for (const NumberWord& known : list) values.emplace(plain ? without_accents(known.word) : known.word, known.value);
+  return values;
+}
+
+std::optional<std::uint64_t> english_value(std::string_view word) {
+  static const Values values = values_of(english, false);
+  const auto found = values.find(word);
+  return found == values.end() ? std::nullopt : std::optional(found->second);
+}
+
+// `plain`: typed without accents.
+std::optional<std::uint64_t> vietnamese_value(std::string_view word, bool plain) {
+  static const Values accented = values_of(vietnamese, false);
+  static const Values bare = values_of(vietnamese, true);
+  if (const auto found = accented.find(word); found != accented.end()) return found->second;
+  const auto found = plain ? bare.find(word) : bare.end();
+  return found == bare.end() ? std::nullopt : std::optional(found->second);
 }
 
 void add_english(const Words& words, std::vector<WordNumber>& numbers) {
   for (std::size_t i = 0; i < words.size(); ++i) {
-    std::optional<std::uint64_t> value = value_of(english, words[i]);
+    std::optional<std::uint64_t> value = english_value(words[i]);
     if (!value) continue;
     const std::size_t first = i;
     const bool tens = *value >= 20 && *value < 100;
     if (tens && i + 1 < words.size()) {
-      const auto unit = words[i + 1] == "one" ? std::optional<std::uint64_t>(1) : value_of(english, words[i + 1]);
+      const auto unit = words[i + 1] == "one" ? std::optional<std::uint64_t>(1) : english_value(words[i + 1]);
       if (unit && *unit < 10) {
         value = *value + *unit;
         ++i;
@@ -112,14 +141,14 @@ void add_english(const Words& words, std::vector<WordNumber>& numbers) {
 
 // Up to "chín mươi chín"; `at` moves to the last word of the number.
 std::uint64_t read_vietnamese(const Words& words, std::size_t& at, bool plain) {
-  std::uint64_t value = value_of(vietnamese, words[at], plain).value_or(0);
+  std::uint64_t value = vietnamese_value(words[at], plain).value_or(0);
   const auto next = [&] { return at + 1 < words.size() ? words[at + 1] : std::string_view{}; };
   if (value < 10 && (next() == vietnamese_tens || (plain && next() == without_accents(vietnamese_tens)))) {
     value *= 10;
     ++at;
   }
   if (value >= 10) {
-    if (const auto unit = value_of(vietnamese, next(), plain); unit && *unit < 10) {
+    if (const auto unit = vietnamese_value(next(), plain); unit && *unit < 10) {
       value += *unit;
       ++at;
     }
@@ -132,7 +161,7 @@ void add_vietnamese(const Words& words, std::vector<WordNumber>& numbers) {
   bool plain = true;
   for (std::size_t i = 0; plain && i < words.size(); ++i) plain = spell(words[i]).marks.empty();
   for (std::size_t i = 0; i < words.size(); ++i) {
-    if (!value_of(vietnamese, words[i], plain)) continue;
+    if (!vietnamese_value(words[i], plain)) continue;
     const bool counted = i > 0 && is_among(vietnamese_counted, words[i - 1], plain);
     const bool tens = i + 1 < words.size() && words[i + 1] == vietnamese_tens;
     if (counted || tens || is_among(vietnamese_always, words[i])) {

@@ -101,9 +101,14 @@ struct Decision {
   std::string_view reason = "empty";  // "hit", "below_threshold", "empty", "expired", "max_age" …
 };
 
+// Cosines of all-MiniLM-L6-v2 from which a neighbour may answer: where guards judge it too, and where nothing else does.
+// cache/TRUST.md has the measurements behind them; another embedder needs its own.
+constexpr float guarded_threshold = 0.75F;
+constexpr float bare_threshold = 0.95F;
+
 // Which neighbour may answer.
 struct SemanticPolicy {
-  float threshold = 0.95F;  // cosine; a neighbour below it never answers
+  float threshold = guarded_threshold;  // cosine; a neighbour below it never answers
   bool guards = true;
 };
 
@@ -125,7 +130,7 @@ struct Invalidation {
 struct CacheSettings {
   bool exact = true;
   bool semantic = true;
-  float threshold = 0.95F;  // cosine
+  float threshold = guarded_threshold;  // cosine
   bool guards = true;       // policy "guarded"; false: the threshold alone decides
   std::chrono::seconds ttl{24 * 3600};
   std::size_t max_entries = 1'000'000;

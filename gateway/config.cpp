@@ -252,9 +252,10 @@ void read_cache(ConfigSection section, cache::CacheSettings& cache) {
   exact.finish();
   ConfigSection semantic = section.section("semantic");
   semantic.read("enabled", cache.semantic);
-  semantic.read("threshold", cache.threshold, -1.0F, 1.0F);
   const std::string policy = semantic.read_word("policy", {"guarded", "threshold"}, {"bounded"});
   if (!policy.empty()) cache.guards = policy == "guarded";
+  if (!cache.guards) cache.threshold = cache::bare_threshold;
+  semantic.read("threshold", cache.threshold, -1.0F, 1.0F);
   float max_error_rate = 0.01F;  // speaks to the policy `bounded` only
   semantic.read("max_error_rate", max_error_rate, 0.0F, 1.0F);
   semantic.finish();

@@ -166,10 +166,10 @@ TEST(SemanticLookup, ServesANeighbourAboveTheThresholdAndNoneBelow) {
   EXPECT_EQ(text_of(near), "a");
   EXPECT_NEAR(near.similarity.value_or(0), 0.9848, 1e-3);
 
-  const Decision far = cache->find_semantic(paraphrase, at_angle(30), {});  // cos 30° = 0.866
+  const Decision far = cache->find_semantic(paraphrase, at_angle(60), {});  // cos 60° = 0.5
   EXPECT_EQ(far.reason, "below_threshold");
   EXPECT_FALSE(far.entry);
-  EXPECT_NEAR(far.similarity.value_or(0), 0.866, 1e-3);
+  EXPECT_NEAR(far.similarity.value_or(0), 0.5, 1e-3);
 }
 
 TEST(SemanticLookup, AnEmptyPartitionSaysSo) {
