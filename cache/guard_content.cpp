@@ -51,6 +51,10 @@ bool asks_property(const Terms& terms) {
   return std::ranges::any_of(terms.list, [](const Term& term) { return term.kind == Kind::property; });
 }
 
+bool computes(const Terms& terms) {
+  return std::ranges::any_of(terms.list, [](const Term& term) { return term.kind == Kind::number; });
+}
+
 // "What is X": open, and nothing else is asked.
 bool asks_only_what(const Terms& terms) {
   return terms.open && std::ranges::none_of(terms.list, [](const Term& term) { return term.kind == Kind::asked; });
@@ -60,7 +64,7 @@ bool is_implied(const Term& term, const Terms& mine, const Terms& other) {
   const auto here = [&](std::string_view text) { return mine.holds(text) || other.holds(text); };
   if (term.kind == Kind::asked) {
     // "What is 15 % of 200" and "how much is 15 % of 200"; "how much does it cost" and "what is its price".
-    if (term.text == "amount") return asks_property(mine) || other.open;
+    if (term.text == "amount") return asks_property(mine) || (other.open && computes(mine));
     if (term.text == "far") return other.holds("distance");
     if (term.text == "where") return mine.holds("capital");
     // "How do I delete my account" and "delete my account".
@@ -69,7 +73,8 @@ bool is_implied(const Term& term, const Terms& mine, const Terms& other) {
   }
   const std::string_view text = term.text;
   if (text == "must" || text == "should") return mine.asks("how") || mine.holds("todo");
-  if (text == "take" || text == "mất") return mine.asks("long");
+  if (text == "take" || text == "mất") return mine.asks("long") || asks_property(mine);
+  if (text == "ngày") return mine.asks("when");
   if (text == "location") return mine.asks("where");
   if (text == "list" || text == "recommend") return &term == &mine.list.front() && asks_only_what(other);
   if (text == "happen" || text == "occur") return mine.asks("why") || mine.asks("when");

@@ -81,17 +81,35 @@ bool is_list(const Terms& asked, const Terms& stored, const Shared& x, const Sha
 }
 
 bool keeps_role(const Shared& term) {
-  return !term.mine->role.empty() && term.mine->role == term.theirs->role;
+  const std::string_view mine = term.mine->role;
+  const std::string_view theirs = term.theirs->role;
+  // "The provinces of Vietnam", "the provinces in Vietnam".
+  const auto holds = [](std::string_view role) { return role == "of" || role == "in"; };
+  return !mine.empty() && (mine == theirs || (holds(mine) && holds(theirs)));
 }
 
+// "Is Ann married to Bob": it does not matter who is named first, if nothing else is said.
 bool is_symmetric(const Terms& terms) {
-  constexpr std::array<std::string_view, 23> relations = {
-      "close",    "connect", "acquaintance", "colleague", "neighbor", "partner",    "roommate",  "classmate",
-      "spouse",   "marry",   "engage",       "relate",    "similar",  "equal",      "identical", "compatible",
-      "adjacent", "date",    "friend",       "sibling",   "cousin",   "equivalent", "engaged"};
-  return std::ranges::any_of(terms.list, [&](const Term& term) {
-    return term.kind == Kind::content && std::ranges::find(relations, term.text) != relations.end();
-  });
+  constexpr std::array<std::string_view, 22> relations = {
+      "close",    "connect", "acquaintance", "colleague", "neighbor",   "partner", "roommate",  "classmate",
+      "spouse",   "marry",   "engage",       "relate",    "similar",    "equal",   "identical", "compatible",
+      "adjacent", "friend",  "sibling",      "cousin",    "equivalent", "engaged"};
+  bool related = false;
+  bool of_people = false;  // a date is a day, too
+  bool only_names = true;
+  std::size_t others = 0;
+  for (const Term& term : terms.list) {
+    if (!has_place(term)) continue;
+    if (std::ranges::find(relations, term.text) != relations.end()) {
+      related = true;
+    } else if (term.text == "date") {
+      related = of_people = true;
+    } else {
+      ++others;
+      only_names &= term.name;
+    }
+  }
+  return related && terms.be && (only_names || (!of_people && others == 2));
 }
 
 // "Was the car bought by Ann": the term before "by" is the verb, those behind are who acts, those before who suffers.
@@ -153,6 +171,7 @@ bool may_change_places(const Terms& asked, const Terms& stored, const Shared& x,
   if (is_turned(asked, stored, x, y)) return true;
   // "Is it safe to eat raw eggs", "are raw eggs safe to eat"; but not "an old dog and a man", "a dog and an old man".
   const auto quality = [&](const Shared& term) {
+    if (term.mine->name || term.theirs->name || term.mine->role != term.theirs->role) return false;
     if (!english_words().is_quality(term.mine->text) && !english_words().is_quality(term.theirs->text)) return false;
     const std::string_view here = described(asked, term.my_place);
     const std::string_view there = described(stored, term.their_place);

@@ -160,6 +160,7 @@ struct CacheSettings {
   float threshold = guarded_threshold;  // cosine
   bool guards = true;                   // policy "guarded"; false: the threshold alone decides
   std::chrono::seconds ttl{24 * 3600};
+  QuestionRules rules = {};
   std::size_t max_entries = 1'000'000;
   std::string path = "./kvasir-data";  // folder of the embedded store; ":memory:" keeps nothing
 };

@@ -259,6 +259,13 @@ void read_cache(ConfigSection section, cache::CacheSettings& cache) {
   float max_error_rate = 0.01F;  // speaks to the policy `bounded` only
   semantic.read("max_error_rate", max_error_rate, 0.0F, 1.0F);
   semantic.finish();
+  ConfigSection rules = section.section("rules");
+  rules.read("personal", cache.rules.personal);
+  rules.read("realtime", cache.rules.realtime);
+  std::chrono::seconds realtime_ttl{0};
+  rules.read("realtime_ttl", realtime_ttl);
+  if (realtime_ttl.count() > 0) cache.rules.realtime_ttl = realtime_ttl;
+  rules.finish();
   section.read("ttl", cache.ttl);
   ConfigSection store = section.section("store");
   store.read_word("kind", {"embedded"}, {"redis"});

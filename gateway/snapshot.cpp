@@ -43,7 +43,9 @@ SnapshotPtr make_snapshot(Settings settings, const UpstreamHooks& hooks, SpendLe
   }
   KeyRing keys(settings.keys, ledger, before == nullptr ? nullptr : &before->keys);
   ModelTable table(std::move(models), settings.default_model);
-  return std::make_shared<const Snapshot>(Snapshot{std::move(settings), std::move(keys), std::move(table)});
+  cache::QuestionJudge judge(settings.cache.rules);
+  return std::make_shared<const Snapshot>(
+      Snapshot{std::move(settings), std::move(keys), std::move(table), std::move(judge)});
 }
 
 }  // namespace kvasir::gateway

@@ -20,6 +20,7 @@ struct Snapshot {
   Settings settings;
   KeyRing keys;
   ModelTable models;
+  cache::QuestionJudge judge;  // by settings.cache.rules
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
