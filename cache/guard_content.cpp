@@ -51,6 +51,11 @@ bool asks_property(const Terms& terms) {
   return std::ranges::any_of(terms.list, [](const Term& term) { return term.kind == Kind::property; });
 }
 
+// "What time", "which year": more exactly than "when".
+bool asks_for_a_time(const Terms& terms) {
+  return terms.asks("hour") || terms.asks("day") || terms.asks("month") || terms.asks("year");
+}
+
 bool computes(const Terms& terms) {
   return std::ranges::any_of(terms.list, [](const Term& term) { return term.kind == Kind::number; });
 }
@@ -65,6 +70,10 @@ bool is_implied(const Term& term, const Terms& mine, const Terms& other) {
   if (term.kind == Kind::asked) {
     // "What is 15 % of 200" and "how much is 15 % of 200"; "how much does it cost" and "what is its price".
     if (term.text == "amount") return asks_property(mine) || (other.open && computes(mine));
+    if (term.text == "when") return asks_for_a_time(other);
+    if (term.text == "hour" || term.text == "day" || term.text == "month" || term.text == "year") {
+      return other.asks("when");
+    }
     if (term.text == "far") return other.holds("distance");
     if (term.text == "where") return mine.holds("capital");
     // "How do I delete my account" and "delete my account".
@@ -74,10 +83,10 @@ bool is_implied(const Term& term, const Terms& mine, const Terms& other) {
   const std::string_view text = term.text;
   if (text == "must" || text == "should") return mine.asks("how") || mine.holds("todo");
   if (text == "take" || text == "mất") return mine.asks("long") || asks_property(mine);
-  if (text == "ngày") return mine.asks("when");
+  if (text == "ngày") return mine.asks("when") || mine.asks("day");
   if (text == "location") return mine.asks("where");
   if (text == "list" || text == "recommend") return &term == &mine.list.front() && asks_only_what(other);
-  if (text == "happen" || text == "occur") return mine.asks("why") || mine.asks("when");
+  if (text == "happen" || text == "occur") return mine.asks("why") || mine.asks("when") || asks_for_a_time(mine);
   constexpr std::size_t short_name = 4;
   if (text == "meaning") return asks_only_what(other) && other.list.size() <= short_name;
   if (text == "some") return !std::ranges::any_of(other.list, is_scope);
@@ -87,12 +96,28 @@ bool is_implied(const Term& term, const Terms& mine, const Terms& other) {
   return false;
 }
 
+// "Singer" and "sing", "director" and "direct": the same where it is asked who does it.
+bool is_doer(std::string_view doer, std::string_view verb) {
+  constexpr std::string_view ending = "er";
+  if (doer.size() < verb.size() + 1 || !(doer.ends_with(ending) || doer.ends_with("or"))) return false;
+  const std::string_view stem = doer.substr(0, doer.size() - ending.size());
+  const bool silent = verb.ends_with('e') && stem == verb.substr(0, verb.size() - 1);
+  const bool doubled = stem.size() == verb.size() + 1 && stem.starts_with(verb) && stem.back() == verb.back();
+  return stem == verb || silent || doubled;
+}
+
+bool explains_who(const Term& one, const Term& other) {
+  return one.kind == Kind::content && other.kind == Kind::content && !one.name && !other.name &&
+         (is_doer(one.text, other.text) || is_doer(other.text, one.text));
+}
+
 std::vector<const Term*> left_over(const Terms& mine, const Terms& other, Language language) {
   std::vector<const Term*> left;
+  const bool who = mine.asks("who") && other.asks("who");
   for (const Term& term : mine.list) {
     if (term.kind == Kind::number) continue;  // compared on their own
-    const bool explained =
-        std::ranges::any_of(other.list, [&](const Term& one) { return explains(term, one, language); });
+    const bool explained = std::ranges::any_of(
+        other.list, [&](const Term& one) { return explains(term, one, language) || (who && explains_who(term, one)); });
     if (!explained && !is_implied(term, mine, other)) left.push_back(&term);
   }
   return left;

@@ -230,7 +230,17 @@ const EnglishWords::Word* EnglishWords::find(std::string_view lemma) const {
 
 bool EnglishWords::is_quality(std::string_view lemma) const {
   const Word* word = find(lemma);
-  return word != nullptr && word->quality;
+  if (word != nullptr && (word->quality || !lemma.ends_with("est"))) return word->quality;
+  // "Tallest", "wider", "bigger", "happiest".
+  const std::size_t ending = lemma.ends_with("est") ? 3 : lemma.ends_with("er") ? 2 : 0;
+  if (ending == 0 || lemma.size() < ending + 3) return false;
+  std::string stem(lemma.substr(0, lemma.size() - ending));
+  if (stem.back() == 'i') stem.back() = 'y';
+  const auto known = [&](const std::string& base) {
+    const Word* found = find(base);
+    return found != nullptr && found->quality;
+  };
+  return known(stem) || known(std::string(stem).append("e")) || known(stem.substr(0, stem.size() - 1));
 }
 
 bool EnglishWords::are_synonyms(std::string_view left, std::string_view right) const {

@@ -20,7 +20,7 @@ struct Snapshot {
   Settings settings;
   KeyRing keys;
   ModelTable models;
-  cache::QuestionJudge judge;  // by settings.cache.rules
+  cache::QuestionJudge judge = cache::QuestionJudge();  // by settings.cache.rules
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
