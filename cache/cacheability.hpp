@@ -1,6 +1,6 @@
 // May the answer to this question be kept at all? Questions about the asker and about this moment may not: their
-// answers are wrong for the next asker, or an hour later. Word lists for English, Vietnamese (with and without accents)
-// and Chinese; when in doubt the question is not cached.
+// answers are wrong for the next asker, or an hour later. Phrases in English, Vietnamese (with and without accents)
+// and Chinese (data/rules.inc); when in doubt the question is not cached.
 #pragma once
 
 #include <string_view>

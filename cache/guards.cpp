@@ -1,5 +1,7 @@
 #include "cache/guards.hpp"
 
+#include "cache/guard_content.hpp"
+#include "cache/guard_order.hpp"
 #include "cache/numerals.hpp"
 
 #include <algorithm>
@@ -11,6 +13,9 @@
 
 namespace kvasir::cache {
 namespace {
+
+// Longer texts say too much to be compared: they are the same or they are not.
+constexpr std::size_t most_words = 400;
 
 constexpr std::string_view negating[] = {
     "not",   "no",     "never", "without",  "cannot",  "none",    "nobody", "nothing", "nowhere", "neither",
@@ -151,6 +156,7 @@ struct Lexicon {
   PhraseSet particles = phrases(asking_particles);
   std::unordered_set<std::string_view> functions{std::begin(function_words), std::end(function_words)};
   std::unordered_set<std::string> plain_functions;
+  PhraseSet poles;
   std::array<std::pair<PhraseSet, PhraseSet>, std::size(opposites)> pairs;
 
   Lexicon() {
@@ -158,6 +164,8 @@ struct Lexicon {
     for (std::size_t i = 0; i < pairs.size(); ++i) {
       add_forms(pairs[i].first, opposites[i].left);
       add_forms(pairs[i].second, opposites[i].right);
+      add_forms(poles, opposites[i].left);
+      add_forms(poles, opposites[i].right);
     }
   }
 };
@@ -191,6 +199,7 @@ int count_negations(const Words& words) {
 std::vector<Poles> find_poles(const Words& words) {
   const Lexicon& known = lexicon();
   std::vector<Poles> found;
+  if (!known.poles.contains_any(words)) return found;  // most questions
   for (std::size_t pair = 0; pair < known.pairs.size(); ++pair) {
     Poles poles{pair};
     for (std::size_t at = 0; at < words.size(); ++at) {
@@ -303,12 +312,22 @@ bool same_order(const GuardedQuestion& asked, const GuardedQuestion& stored) {
   return std::ranges::is_sorted(places, {}, &std::pair<std::size_t, std::size_t>::second);
 }
 
+bool same_content(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+  std::vector<std::string> mine = asked.words();
+  std::vector<std::string> theirs = stored.words();
+  std::ranges::sort(mine);
+  std::ranges::sort(theirs);
+  return mine == theirs;
+}
+
+// Where no guard knows the language, only what is all but the same counts.
+constexpr float unknown_language_similarity = 0.98F;
+
 // The sharpest word first: it is the one that the client reads.
 constexpr Guard guards[] = {{"guard_number", same_numbers},
                             {"guard_negation", same_polarity},
                             {"guard_identifier", same_identifiers},
-                            {"guard_accent", same_accents},
-                            {"guard_order", same_order}};
+                            {"guard_accent", same_accents}};
 
 // Keeps the words that stand alone, sorted.
 void keep_single(std::vector<Placed>& words) {
@@ -324,8 +343,9 @@ void keep_single(std::vector<Placed>& words) {
 
 }  // namespace
 
-GuardedQuestion::GuardedQuestion(std::string_view question) : identifiers_(find_identifiers(question)) {
-  const Words words(question);
+GuardedQuestion::GuardedQuestion(std::string_view question)
+    : text_(fold(question)), read_(question), asked_in_(language_of(read_)), identifiers_(find_identifiers(question)) {
+  const Words& words = read_;
   numbers_ = find_numbers(question, words);
   negations_ = count_negations(words);
   poles_ = find_poles(words);
@@ -350,13 +370,44 @@ GuardedQuestion::GuardedQuestion(std::string_view question) : identifiers_(find_
   spellings_.erase(repeated.begin(), repeated.end());
   keep_single(content_);
   keep_single(plain_content_);
+  if (words.size() <= most_words) terms_ = terms(asked_in_.language, false);
 }
 
-std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored) {
+Terms GuardedQuestion::terms(Language language, bool plain) const {
+  return terms_of(text_, read_, identifiers_, language, plain);
+}
+
+std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity) {
+  if (std::max(asked.words().size(), stored.words().size()) > most_words) {
+    return asked.text() == stored.text() ? std::string_view{} : "guard_length";
+  }
   for (const Guard& guard : guards) {
     if (!guard.admits(asked, stored)) return guard.reason;
   }
-  return {};
+  const AskedIn mine = asked.asked_in();
+  const AskedIn theirs = stored.asked_in();
+  if (mine.language != theirs.language && !mine.uncertain && !theirs.uncertain) return "guard_language";
+  if (mine.language == Language::other || theirs.language == Language::other) {
+    if (similarity < unknown_language_similarity) return "guard_language";
+    if (!same_content(asked, stored)) return "guard_words";
+    return same_order(asked, stored) ? std::string_view{} : "guard_order";
+  }
+  const bool vietnamese = mine.language == Language::vietnamese || theirs.language == Language::vietnamese;
+  const bool plain = vietnamese && (!asked.accented() || !stored.accented());
+  const Language language = vietnamese ? Language::vietnamese : mine.uncertain ? theirs.language : mine.language;
+  // Most pairs are read in the language that each was read in already.
+  const auto terms_in = [&](const GuardedQuestion& question, Terms& made) -> const Terms& {
+    if (!plain && language == question.asked_in().language) return question.terms();
+    made = question.terms(language, plain);
+    return made;
+  };
+  Terms mine_made;
+  Terms theirs_made;
+  const Terms& my_terms = terms_in(asked, mine_made);
+  const Terms& their_terms = terms_in(stored, theirs_made);
+  if (const std::string_view reason = content_objection(my_terms, their_terms, language); !reason.empty())
+    return reason;
+  return order_objection(my_terms, their_terms, language);
 }
 
 }  // namespace kvasir::cache

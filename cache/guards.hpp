@@ -2,6 +2,8 @@
 // differ and names itself when it does.
 #pragma once
 
+#include "cache/guard_language.hpp"
+#include "cache/guard_terms.hpp"
 #include "cache/identifiers.hpp"
 #include "cache/spelling.hpp"
 #include "cache/words.hpp"
@@ -33,6 +35,13 @@ class GuardedQuestion {
  public:
   explicit GuardedQuestion(std::string_view question);
 
+  // Folded.
+  const std::string& text() const { return text_; }
+  AskedIn asked_in() const { return asked_in_; }
+  // As of asked_in(); empty for a text too long to be compared.
+  const Terms& terms() const { return terms_; }
+  // Read as of that language; `plain`: Vietnamese without its accents.
+  Terms terms(Language language, bool plain) const;
   // As find_numbers gives them. Units do not count.
   const std::vector<std::string>& numbers() const { return numbers_; }
   // Negating words: "not", "n't", "without", "không", "不" …
@@ -50,6 +59,10 @@ class GuardedQuestion {
   const std::vector<Placed>& content(bool plain) const { return plain ? plain_content_ : content_; }
 
  private:
+  std::string text_;
+  Words read_;
+  AskedIn asked_in_;
+  Terms terms_;
   std::vector<std::string> numbers_;
   int negations_ = 0;
   std::vector<Poles> poles_;
@@ -68,6 +81,6 @@ struct Guard {
 };
 
 // The reason of the first guard that objects, or empty.
-std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored);
+std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity = 1.0F);
 
 }  // namespace kvasir::cache

@@ -77,6 +77,7 @@ class Finder {
     find_quotations();
     sort_unique(found_.codes);
     sort_unique(found_.capitals);
+    sort_unique(found_.names);
     sort_unique(found_.quotations);
     return std::move(found_);
   }
@@ -111,6 +112,7 @@ class Finder {
     const std::string folded = fold(to_utf8(word));
     if (!letters || is_ordinal(word) || folded == "eg" || folded == "ie") return;
     const bool capital = std::ranges::all_of(word, [](char32_t c) { return !is_cased(c) || is_upper(c); });
+    if (is_upper(word.front()) && !found_.one_case && !begins_sentence(token.start)) found_.names.push_back(folded);
     const bool pronoun = std::ranges::find(pronouns, folded) != std::end(pronouns);
     if (pronoun || !only_letters || (acronym && !capital)) {
       found_.codes.push_back(folded);
@@ -174,12 +176,17 @@ class Finder {
   }
 
   void find_quotations() {
+    std::u32string never_closed;  // from here on
     for (std::size_t at = 0; at < text_.size(); ++at) {
       const std::optional<char32_t> closing = closing_of(text_[at]);
       const bool within_word = at > 0 && part_at(at - 1);
       if (!closing || (within_word && is_apostrophe(*closing))) continue;
+      if (never_closed.find(*closing) != never_closed.npos) continue;
       const std::size_t end = find_closing(at + 1, *closing);
-      if (end == text_.npos) continue;
+      if (end == text_.npos) {
+        never_closed += *closing;
+        continue;
+      }
       found_.quotations.push_back(trimmed(at + 1, end));
       at = end;
     }

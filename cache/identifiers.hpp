@@ -14,6 +14,8 @@ struct Identifiers {
   std::vector<std::string> codes;
   // Words in capitals in a text that has small letters too; "U.S." is "us".
   std::vector<std::string> capitals;
+  // Words with a capital within a sentence.
+  std::vector<std::string> names;
   // What stands between quotation marks of any kind.
   std::vector<std::string> quotations;
   // The text is all capitals or all small: its case says nothing.

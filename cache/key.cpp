@@ -3,7 +3,6 @@
 // Both are hashes of fields written one after the other, each with its length. Fields that the client left out are
 // written with their defaults, so leaving out and writing the default are the same request. The question is compared
 // byte by byte after white space around it was taken off; nothing else is normalised in the exact tier.
-#include "cache/cacheability.hpp"
 #include "cache/response_cache.hpp"
 
 #include <algorithm>
@@ -136,14 +135,6 @@ CacheKey make_key(const CacheRequest& request) {
   key.exact = rag::ContentId::of(key.canonical);
   if (key.not_cacheable.empty() && key.canonical.size() > longest_canonical_request) key.not_cacheable = "too_large";
   return key;
-}
-
-void judge_question(CacheKey& key) {
-  key.judged = true;
-  if (!key.not_cacheable.empty()) return;
-  const std::string_view reason = why_not_cacheable(key.question);
-  // Kept for this user alone, a question about the user is as good as any other.
-  if (reason != "personal" || !key.of_one_user) key.not_cacheable = reason;
 }
 
 }  // namespace kvasir::cache

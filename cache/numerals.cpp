@@ -4,11 +4,20 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
 
 namespace kvasir::cache {
 namespace {
+
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
 
 struct NumberWord {
   std::string_view word;
@@ -85,39 +94,61 @@ bool is_among(std::span<const std::string_view> list, std::string_view word, boo
       list, [&](std::string_view known) { return known == word || (plain && without_accents(known) == word); });
 }
 
-std::optional<std::uint64_t> value_of(std::span<const NumberWord> list, std::string_view word, bool plain = false) {
-  const auto found = std::ranges::find_if(list, [&](const NumberWord& known) {
-    return known.word == word || (plain && without_accents(known.word) == word);
-  });
+std::optional<std::uint64_t> value_of(std::span<const NumberWord> list, std::string_view word) {
+  const auto found = std::ranges::find(list, word, &NumberWord::word);
   return found == list.end() ? std::nullopt : std::optional(found->value);
 }
 
-void add_english(const Words& words, std::vector<std::string>& numbers) {
+using Values = std::unordered_map<std::string, std::uint64_t, TextHash, std::equal_to<>>;
+
+Values values_of(std::span<const NumberWord> list, bool plain) {
+  Values values;
+  for (const NumberWord& known : list) values.emplace(plain ? without_accents(known.word) : known.word, known.value);
+  return values;
+}
+
+std::optional<std::uint64_t> english_value(std::string_view word) {
+  static const Values values = values_of(english, false);
+  const auto found = values.find(word);
+  return found == values.end() ? std::nullopt : std::optional(found->second);
+}
+
+// `plain`: typed without accents.
+std::optional<std::uint64_t> vietnamese_value(std::string_view word, bool plain) {
+  static const Values accented = values_of(vietnamese, false);
+  static const Values bare = values_of(vietnamese, true);
+  if (const auto found = accented.find(word); found != accented.end()) return found->second;
+  const auto found = plain ? bare.find(word) : bare.end();
+  return found == bare.end() ? std::nullopt : std::optional(found->second);
+}
+
+void add_english(const Words& words, std::vector<WordNumber>& numbers) {
   for (std::size_t i = 0; i < words.size(); ++i) {
-    std::optional<std::uint64_t> value = value_of(english, words[i]);
+    std::optional<std::uint64_t> value = english_value(words[i]);
     if (!value) continue;
+    const std::size_t first = i;
     const bool tens = *value >= 20 && *value < 100;
     if (tens && i + 1 < words.size()) {
-      const auto unit = words[i + 1] == "one" ? std::optional<std::uint64_t>(1) : value_of(english, words[i + 1]);
+      const auto unit = words[i + 1] == "one" ? std::optional<std::uint64_t>(1) : english_value(words[i + 1]);
       if (unit && *unit < 10) {
         value = *value + *unit;
         ++i;
       }
     }
-    numbers.push_back(std::to_string(*value));
+    numbers.push_back({first, i + 1 - first, std::to_string(*value)});
   }
 }
 
 // Up to "chín mươi chín"; `at` moves to the last word of the number.
 std::uint64_t read_vietnamese(const Words& words, std::size_t& at, bool plain) {
-  std::uint64_t value = value_of(vietnamese, words[at], plain).value_or(0);
+  std::uint64_t value = vietnamese_value(words[at], plain).value_or(0);
   const auto next = [&] { return at + 1 < words.size() ? words[at + 1] : std::string_view{}; };
   if (value < 10 && (next() == vietnamese_tens || (plain && next() == without_accents(vietnamese_tens)))) {
     value *= 10;
     ++at;
   }
   if (value >= 10) {
-    if (const auto unit = value_of(vietnamese, next(), plain); unit && *unit < 10) {
+    if (const auto unit = vietnamese_value(next(), plain); unit && *unit < 10) {
       value += *unit;
       ++at;
     }
@@ -125,16 +156,18 @@ std::uint64_t read_vietnamese(const Words& words, std::size_t& at, bool plain) {
   return value;
 }
 
-void add_vietnamese(const Words& words, std::vector<std::string>& numbers) {
+void add_vietnamese(const Words& words, std::vector<WordNumber>& numbers) {
   // Typed without accents, "sau" may be six or behind: the words before it must tell.
   bool plain = true;
   for (std::size_t i = 0; plain && i < words.size(); ++i) plain = spell(words[i]).marks.empty();
   for (std::size_t i = 0; i < words.size(); ++i) {
-    if (!value_of(vietnamese, words[i], plain)) continue;
+    if (!vietnamese_value(words[i], plain)) continue;
     const bool counted = i > 0 && is_among(vietnamese_counted, words[i - 1], plain);
     const bool tens = i + 1 < words.size() && words[i + 1] == vietnamese_tens;
     if (counted || tens || is_among(vietnamese_always, words[i])) {
-      numbers.push_back(std::to_string(read_vietnamese(words, i, plain)));
+      const std::size_t first = i;
+      const std::uint64_t value = read_vietnamese(words, i, plain);
+      numbers.push_back({first, i + 1 - first, std::to_string(value)});
     }
   }
 }
@@ -173,7 +206,7 @@ std::string read_chinese(const Words& words, std::size_t from, std::size_t to) {
   return places ? std::to_string(total + section + digit) : digits;
 }
 
-void add_chinese(const Words& words, std::vector<std::string>& numbers) {
+void add_chinese(const Words& words, std::vector<WordNumber>& numbers) {
   const auto numeral = [&](std::size_t i) {
     return i < words.size() && (chinese_digit(words[i]) || value_of(chinese_units, words[i]));
   };
@@ -184,12 +217,21 @@ void add_chinese(const Words& words, std::vector<std::string>& numbers) {
     const bool counted =
         (i > 0 && words[i - 1] == "第") || (end < words.size() && is_among(chinese_counted, words[end]));
     const bool lone_one = end == i + 1 && words[i] == "一";
-    if (!lone_one || counted) numbers.push_back(read_chinese(words, i, end));
+    if (!lone_one || counted) numbers.push_back({i, end - i, read_chinese(words, i, end)});
     i = end - 1;
   }
 }
 
 }  // namespace
+
+std::vector<WordNumber> find_word_numbers(const Words& words) {
+  std::vector<WordNumber> numbers;
+  add_english(words, numbers);
+  add_vietnamese(words, numbers);
+  add_chinese(words, numbers);
+  std::ranges::stable_sort(numbers, {}, &WordNumber::first);
+  return numbers;
+}
 
 std::vector<std::string> find_numbers(std::string_view text, const Words& words) {
   std::vector<std::string> numbers;
@@ -201,9 +243,7 @@ std::vector<std::string> find_numbers(std::string_view text, const Words& words)
       ++at;
     }
   }
-  add_english(words, numbers);
-  add_vietnamese(words, numbers);
-  add_chinese(words, numbers);
+  for (WordNumber& number : find_word_numbers(words)) numbers.push_back(std::move(number.value));
   std::ranges::sort(numbers);
   const auto repeated = std::ranges::unique(numbers);
   numbers.erase(repeated.begin(), repeated.end());

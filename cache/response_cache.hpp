@@ -70,8 +70,9 @@ struct CacheKey {
   // Empty if cacheable, else the reason word: "tools", "temperature", "no_question", "too_large"; after
   // judge_question() "personal" and "realtime" too.
   std::string_view not_cacheable;
-  bool of_one_user = false;  // the scope is a user, not the whole tenant
-  bool judged = false;       // judge_question() has seen it: nothing else is stored
+  bool of_one_user = false;                              // the scope is a user, not the whole tenant
+  std::optional<std::chrono::seconds> longest_ttl = {};  // of a question of the moment, where rules let it be kept
+  bool judged = false;                                   // judge_question() has seen it: nothing else is stored
   // False when only the exact tier may answer (no standalone question, a follow-up turn).
   bool semantic = true;
 };
@@ -81,6 +82,32 @@ CacheKey make_key(const CacheRequest& request);
 // Reads the question for what may not be kept (cacheability.hpp). Not part of make_key, because it takes longer than an
 // exact look-up, and whatever an exact key finds was judged before it was stored.
 void judge_question(CacheKey& key);
+
+// What an operator adds to the built-in rules (data/rules.inc).
+struct QuestionRules {
+  std::vector<std::string> personal = {};  // phrases, in any case, with or without Vietnamese accents
+  std::vector<std::string> realtime = {};
+  // Questions of the moment are answered from the cache for so long, instead of never.
+  std::optional<std::chrono::seconds> realtime_ttl = {};
+};
+
+// judge_question() with an operator's rules. Cheap to copy; any thread.
+class QuestionJudge {
+ public:
+  explicit QuestionJudge(const QuestionRules& rules = {});
+  void judge(CacheKey& key) const;
+
+ private:
+  struct Extra;
+  struct Nature {
+    bool personal = false;
+    bool of_the_moment = false;
+  };
+  Nature nature_of(std::string_view question) const;
+
+  std::shared_ptr<const Extra> extra_;
+  std::optional<std::chrono::seconds> realtime_ttl_;
+};
 
 struct AnswerChoice {
   std::string content;
@@ -117,9 +144,14 @@ struct Decision {
   std::string_view reason = "empty";  // "hit", "below_threshold", "empty", "expired", "max_age" …
 };
 
+// Cosines of all-MiniLM-L6-v2 from which a neighbour may answer: where guards judge it too, and where nothing else
+// does. cache/TRUST.md has the measurements behind them; another embedder needs its own.
+constexpr float guarded_threshold = 0.75F;
+constexpr float bare_threshold = 0.95F;
+
 // Which neighbour may answer.
 struct SemanticPolicy {
-  float threshold = 0.95F;  // cosine; a neighbour below it never answers
+  float threshold = guarded_threshold;  // cosine; a neighbour below it never answers
   bool guards = true;
 };
 
@@ -152,9 +184,10 @@ struct CacheSettings {
   DocumentMode documents = DocumentMode::same;
   bool exact = true;
   bool semantic = true;
-  float threshold = 0.95F;  // cosine
-  bool guards = true;       // policy "guarded"; false: the threshold alone decides
+  float threshold = guarded_threshold;  // cosine
+  bool guards = true;                   // policy "guarded"; false: the threshold alone decides
   std::chrono::seconds ttl{24 * 3600};
+  QuestionRules rules = {};
   std::size_t max_entries = 1'000'000;
   std::size_t max_bytes = std::size_t{4} << 30;  // of texts, vectors and what finds them
   std::string path = "./kvasir-data";            // folder of the embedded store; ":memory:" keeps nothing

@@ -27,7 +27,7 @@ SemanticTier::Found SemanticTier::choose(const Admission& request, const std::ve
     std::string_view reason = objection(*candidate.record, request);
     if (reason.empty() && policy.guards) {
       if (!asked) asked.emplace(request.key.question);
-      reason = guard_objection(*asked, GuardedQuestion(entry.key.question));
+      reason = guard_objection(*asked, GuardedQuestion(entry.key.question), candidate.similarity);
     }
     if (reason.empty()) return {candidate.record, candidate.similarity, "hit"};
     if (miss.reason == "below_threshold") miss.reason = reason;

@@ -114,6 +114,7 @@ std::string StoredCache::new_entry_id() {
 void StoredCache::store(std::string id, CacheKey key, Answer answer, std::vector<float> vector,
                         std::chrono::seconds ttl, std::vector<std::string> tags, std::uint64_t generation,
                         std::function<void(bool)> done) {
+  if (key.longest_ttl) ttl = std::min(ttl, *key.longest_ttl);
   if (!may_be_kept(key, answer, ttl)) {
     writer_->enqueue({{StoredRemoval{}},
                       [](const StoreOperation& /*operation*/) { return false; },

@@ -218,7 +218,7 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   }
 
   // From here on the question is read, which an exact hit does not have to wait for.
-  cache::judge_question(lookup->key);
+  lookup->snapshot->judge.judge(lookup->key);
   if (!lookup->key.not_cacheable.empty()) {
     bypass(lookup, lookup->key.not_cacheable, outcome, executor);
     co_return outcome;

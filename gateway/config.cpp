@@ -265,12 +265,20 @@ void read_cache(ConfigSection section, cache::CacheSettings& cache) {
   exact.finish();
   ConfigSection semantic = section.section("semantic");
   semantic.read("enabled", cache.semantic);
-  semantic.read("threshold", cache.threshold, -1.0F, 1.0F);
   const std::string policy = semantic.read_word("policy", {"guarded", "threshold"}, {"bounded"});
   if (!policy.empty()) cache.guards = policy == "guarded";
+  if (!cache.guards) cache.threshold = cache::bare_threshold;
+  semantic.read("threshold", cache.threshold, -1.0F, 1.0F);
   float max_error_rate = 0.01F;  // speaks to the policy `bounded` only
   semantic.read("max_error_rate", max_error_rate, 0.0F, 1.0F);
   semantic.finish();
+  ConfigSection rules = section.section("rules");
+  rules.read("personal", cache.rules.personal);
+  rules.read("realtime", cache.rules.realtime);
+  std::chrono::seconds realtime_ttl{0};
+  rules.read("realtime_ttl", realtime_ttl);
+  if (realtime_ttl.count() > 0) cache.rules.realtime_ttl = realtime_ttl;
+  rules.finish();
   section.read("ttl", cache.ttl);
   cache.documents = read_documents(section).value_or(cache.documents);
   ConfigSection store = section.section("store");

@@ -165,6 +165,13 @@ void print_cache(YAML::Emitter& out, const cache::CacheSettings& cache) {
   out << YAML::Key << "threshold" << YAML::Value << cache.threshold;
   out << YAML::EndMap;
   out << YAML::Key << "documents" << YAML::Value << word_of(cache.documents);
+  out << YAML::Key << "rules" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "personal" << YAML::Value << YAML::Flow << cache.rules.personal;
+  out << YAML::Key << "realtime" << YAML::Value << YAML::Flow << cache.rules.realtime;
+  if (cache.rules.realtime_ttl) {
+    out << YAML::Key << "realtime_ttl" << YAML::Value << print_duration(*cache.rules.realtime_ttl);
+  }
+  out << YAML::EndMap;
   out << YAML::Key << "ttl" << YAML::Value << print_duration(cache.ttl);
   out << YAML::Key << "store" << YAML::Value << YAML::BeginMap;
   out << YAML::Key << "kind" << YAML::Value << "embedded";

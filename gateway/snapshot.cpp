@@ -47,8 +47,9 @@ SnapshotPtr make_snapshot(Settings settings, const UpstreamHooks& hooks, SpendLe
   KeyRing keys(settings.keys, ledger, before == nullptr ? nullptr : &before->keys);
   ModelTable table(std::move(models), settings.default_model);
   auto patterns = rag::ContextPatterns::with(settings.context_patterns);
+  cache::QuestionJudge judge(settings.cache.rules);
   return std::make_shared<const Snapshot>(
-      Snapshot{std::move(settings), std::move(keys), std::move(table), std::move(patterns)});
+      Snapshot{std::move(settings), std::move(keys), std::move(table), std::move(patterns), std::move(judge)});
 }
 
 }  // namespace kvasir::gateway

@@ -22,6 +22,7 @@ struct Snapshot {
   KeyRing keys;
   ModelTable models;
   rag::ContextPatterns patterns = {};
+  cache::QuestionJudge judge = cache::QuestionJudge();  // by settings.cache.rules
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -103,7 +103,7 @@ client_tests() {
 fuzz() {
   cmake --preset fuzz --log-level=WARNING >/dev/null && cmake --build build/fuzz || return
   local name corpus
-  for name in gguf grammar http json sse template tokenizer yaml; do
+  for name in gguf grammar guard http json sse template tokenizer yaml; do
     corpus=build/fuzz/corpus/$name
     mkdir -p "$corpus"
     build/fuzz/tests/fuzz/"${name}_fuzz" -max_total_time=20 -timeout=10 -rss_limit_mb=1024 -artifact_prefix=build/fuzz/ \

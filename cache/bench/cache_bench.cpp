@@ -1,6 +1,7 @@
 // What a look-up and a store cost, and how the semantic scan compares with FAISS' own on the same vectors.
 //
 //   ninja -C build/release kvasir_cache_bench && build/release/cache/kvasir_cache_bench
+#include "cache/guards.hpp"
 #include "cache/partition_index.hpp"
 #include "cache/response_cache.hpp"
 #include "rag/prompt.hpp"
@@ -130,6 +131,19 @@ void find_exact_among_10000(benchmark::State& state) {
 void find_semantic_among_10000(benchmark::State& state) {
   Filled& held = filled();
   for (auto _ : state) benchmark::DoNotOptimize(held.cache->find_semantic(held.keys[0], held.query, {}));
+}
+
+// What each neighbour above the threshold costs: its question read, and every guard asked.
+void judge_a_neighbour(benchmark::State& state) {
+  const GuardedQuestion asked("What is the best way to get from London to Paris with two children?");
+  const std::string stored = "How can I travel to Paris from London with 2 kids?";
+  for (auto _ : state) benchmark::DoNotOptimize(guard_objection(asked, GuardedQuestion(stored), 0.9F));
+}
+
+void judge_a_vietnamese_neighbour(benchmark::State& state) {
+  const GuardedQuestion asked("Đi từ Hà Nội đến Huế mất bao lâu?");
+  const std::string stored = "di tu ha noi den hue mat bao lau";
+  for (auto _ : state) benchmark::DoNotOptimize(guard_objection(asked, GuardedQuestion(stored), 0.9F));
 }
 
 // `share` of the way from `from` to somewhere else.
@@ -262,6 +276,8 @@ void store_until_durable(benchmark::State& state) {
   std::filesystem::remove_all(folder);
 }
 
+BENCHMARK(judge_a_neighbour);
+BENCHMARK(judge_a_vietnamese_neighbour);
 BENCHMARK(make_a_key);
 BENCHMARK(find_exact_popular);
 BENCHMARK(find_exact_among_10000);

@@ -166,10 +166,10 @@ TEST(SemanticLookup, ServesANeighbourAboveTheThresholdAndNoneBelow) {
   EXPECT_EQ(text_of(near), "a");
   EXPECT_NEAR(near.similarity.value_or(0), 0.9848, 1e-3);
 
-  const Decision far = cache->find_semantic(paraphrase, at_angle(30), {});  // cos 30° = 0.866
+  const Decision far = cache->find_semantic(paraphrase, at_angle(60), {});  // cos 60° = 0.5
   EXPECT_EQ(far.reason, "below_threshold");
   EXPECT_FALSE(far.entry);
-  EXPECT_NEAR(far.similarity.value_or(0), 0.866, 1e-3);
+  EXPECT_NEAR(far.similarity.value_or(0), 0.5, 1e-3);
 }
 
 TEST(SemanticLookup, AnEmptyPartitionSaysSo) {
@@ -181,9 +181,9 @@ TEST(SemanticLookup, AnEmptyPartitionSaysSo) {
 
 TEST(SemanticLookup, TheNearestWins) {
   const auto cache = open_cache(in_memory());
-  ASSERT_TRUE(store(*cache, Asked("one").key(), answer("far"), {.vector = at_angle(10)}));
-  ASSERT_TRUE(store(*cache, Asked("none other").key(), answer("near"), {.vector = at_angle(2)}));
-  EXPECT_EQ(text_of(cache->find_semantic(Asked("none such").key(), at_angle(0), {})), "near");
+  ASSERT_TRUE(store(*cache, Asked("bake bread").key(), answer("far"), {.vector = at_angle(10)}));
+  ASSERT_TRUE(store(*cache, Asked("How to bake bread").key(), answer("near"), {.vector = at_angle(2)}));
+  EXPECT_EQ(text_of(cache->find_semantic(Asked("How do I bake bread?").key(), at_angle(0), {})), "near");
 }
 
 TEST(SemanticLookup, GuardsRefuseANearNeighbourAndTheNextOneMayStillServe) {
@@ -199,6 +199,18 @@ TEST(SemanticLookup, GuardsRefuseANearNeighbourAndTheNextOneMayStillServe) {
   EXPECT_NEAR(decision.similarity.value_or(0), 0.9903, 1e-3);
 }
 
+TEST(SemanticLookup, ANeighbourBehindARefusedOneIsJudgedOnItsOwn) {
+  const auto cache = open_cache(in_memory());
+  ASSERT_TRUE(store(*cache, Asked("How do I disable 2FA?").key(), answer("off"), {.vector = at_angle(1)}));
+  // Nothing speaks against it but that it lies too far away.
+  ASSERT_TRUE(store(*cache, Asked("How do I enable 2FA?").key(), answer("on"), {.vector = at_angle(60)}));
+  // And this one is near, and another question.
+  ASSERT_TRUE(store(*cache, Asked("How do I enable dark mode?").key(), answer("dark"), {.vector = at_angle(5)}));
+  const Decision decision = cache->find_semantic(Asked("Please enable 2FA").key(), at_angle(0), {});
+  EXPECT_FALSE(decision.entry);
+  EXPECT_EQ(decision.reason, "guard_negation");
+}
+
 TEST(SemanticLookup, WithoutGuardsTheThresholdAloneDecides) {
   CacheSettings settings = in_memory();
   settings.guards = false;
@@ -209,9 +221,9 @@ TEST(SemanticLookup, WithoutGuardsTheThresholdAloneDecides) {
 
 TEST(SemanticLookup, ALimitThatTheNearestDoesNotFitLeavesTheNextOne) {
   const auto cache = open_cache(in_memory());
-  ASSERT_TRUE(store(*cache, Asked("one").key(), answer("long", "stop", 50), {.vector = at_angle(1)}));
-  ASSERT_TRUE(store(*cache, Asked("won").key(), answer("short", "stop", 5), {.vector = at_angle(5)}));
-  Asked brief("once");
+  ASSERT_TRUE(store(*cache, Asked("bake bread").key(), answer("long", "stop", 50), {.vector = at_angle(1)}));
+  ASSERT_TRUE(store(*cache, Asked("How to bake bread").key(), answer("short", "stop", 5), {.vector = at_angle(5)}));
+  Asked brief("How do I bake bread?");
   brief.request.max_tokens = 10;
   EXPECT_EQ(text_of(cache->find_semantic(brief.key(), at_angle(0), {})), "short");
 }
@@ -284,7 +296,7 @@ TEST(Stats, CountEachRequestOnce) {
   cache->find_semantic(key, at_angle(0), {});
   ASSERT_TRUE(store(*cache, key, answer("a"), {.vector = at_angle(0)}));
   cache->find_exact(key, {});
-  cache->find_semantic(Asked("Other?").key(), at_angle(1), {});
+  cache->find_semantic(Asked("Please tell me what a cache is").key(), at_angle(1), {});
 
   const CacheStats stats = cache->stats();
   EXPECT_EQ(stats.misses, 1U);

@@ -59,6 +59,7 @@ responses: {ttl: 168h, max_bytes: 64MiB}
 cache:
   exact: {enabled: false}
   semantic: {enabled: true, threshold: 0.9, policy: threshold, max_error_rate: 0.01}
+  rules: {personal: [our canteen], realtime: [queue length, "hàng chờ"], realtime_ttl: 60s}
   ttl: 12h
   store: {kind: embedded, path: ./data}
   max_entries: 1000
@@ -94,7 +95,18 @@ cache:
   EXPECT_FALSE(settings.cache.guards);
   EXPECT_FLOAT_EQ(settings.cache.threshold, 0.9F);
   EXPECT_EQ(settings.cache.ttl, std::chrono::hours(12));
+  EXPECT_THAT(settings.cache.rules.personal, ElementsAre("our canteen"));
+  EXPECT_THAT(settings.cache.rules.realtime, ElementsAre("queue length", "hàng chờ"));
+  EXPECT_EQ(settings.cache.rules.realtime_ttl, std::chrono::seconds(60));
   EXPECT_EQ(settings.cache.max_entries, 1000U);
+}
+
+TEST(Config, asks_for_nearer_neighbours_where_no_guard_judges_them) {
+  const std::string policy = "cache: {semantic: {policy: ";
+  EXPECT_FLOAT_EQ(parse(std::string(kModel) + policy + "guarded}}\n").settings.cache.threshold,
+                  cache::guarded_threshold);
+  EXPECT_FLOAT_EQ(parse(std::string(kModel) + policy + "threshold}}\n").settings.cache.threshold,
+                  cache::bare_threshold);
 }
 
 TEST(Config, needs_no_key_but_a_model) {
