@@ -28,6 +28,18 @@ std::string sha1(std::string_view text) {
   return hex;
 }
 
+// What stands in the braces of a shard's keys. Of several shards each has the same share of the slots, so that the nodes
+// of a cluster have the same number of shards.
+std::string tag_of(std::size_t number, std::size_t count) {
+  if (count == 1) return "all";
+  constexpr std::size_t slots = 16384;
+  std::string tag;
+  for (int attempt = 0; tag.empty() || cluster_slot(tag) * count / slots != number; ++attempt) {
+    tag = fmt::format("{}.{}", number, attempt);
+  }
+  return tag;
+}
+
 // Equal for equal removals.
 std::string all_of(const StoredRemoval& removal) {
   std::string text;
@@ -60,7 +72,7 @@ bool RedisShared::is_first_sight(const std::string& token) {
 }
 
 RedisShard::RedisShard(const std::string& prefix, std::size_t number, std::size_t count)
-    : number_(number), count_(count), keys_(prefix, count == 1 ? "all" : std::to_string(number)) {}
+    : number_(number), count_(count), keys_(prefix, tag_of(number, count)) {}
 
 std::size_t RedisShard::of(const std::string& entry_id, std::size_t count) {
   return XXH3_64bits(entry_id.data(), entry_id.size()) % count;

@@ -203,22 +203,11 @@ bool SqliteStore::remove_matching(const Invalidation& what) {
   return true;
 }
 
-// Answers are nobody else's business: a new folder is its owner's alone.
-bool make_private_folder(const std::filesystem::path& folder, std::string& error) {
-  std::error_code code;
-  if (std::filesystem::create_directories(folder, code)) {
-    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, code);
-  }
-  if (code) error = code.message();
-  return !code;
-}
-
 }  // namespace
 
 std::unique_ptr<Store> open_sqlite_store(const std::string& folder, std::string& error) {
   const std::filesystem::path path(folder);
-  if (!make_private_folder(path, error)) return nullptr;
-  std::optional<FileLock> lock = FileLock::take(path / "lock", error);
+  std::optional<FileLock> lock = FileLock::take_folder(path, error);
   if (!lock) return nullptr;
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2((path / "cache.sqlite").c_str(), &handle,
