@@ -16,13 +16,16 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds block{250};  // a silent server is noticed after this and settings.timeout
+constexpr milliseconds block{250};
+// A server may take its time for a follower, who keeps nobody waiting: a silent one is noticed after all three of
+// block, this and settings.timeout.
+constexpr milliseconds lenience{800};
 constexpr const char* block_text = "250";
 constexpr const char* changes_at_once = "512";
 constexpr const char* ids_at_once = "1000";
 constexpr std::size_t entries_at_once = 256;
 constexpr milliseconds shortest_pause{20};
-constexpr milliseconds longest_pause{1000};
+constexpr milliseconds longest_pause{500};
 constexpr std::chrono::seconds stable_after{2};
 
 // Twice as long after each failure, and never the same for two gateways.
@@ -180,7 +183,7 @@ bool RedisFollower::open_writer() {
 }
 
 std::vector<RedisReply> RedisFollower::exchange(const RedisCommands& commands, milliseconds patience) {
-  std::vector<RedisReply> replies = link_->exchange(commands, patience);
+  std::vector<RedisReply> replies = link_->exchange(commands, patience + lenience);
   if (replies.empty()) fail(link_->error());
   return replies;
 }

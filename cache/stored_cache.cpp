@@ -160,7 +160,9 @@ void StoredCache::finish_store(bool stored, StoredEntry entry, std::uint64_t gen
     served = stored && !removed;
     if (served) {
       count(counters_.stored);
-      forget(insert(std::move(entry)));
+      // Where others store too, a later answer to the same question may have come first.
+      const bool late = shared_ != nullptr && stands_behind(entry.entry);
+      forget(late ? std::vector<std::string>{entry.entry.id} : insert(std::move(entry)));
     } else if (!removed) {
       count(counters_.store_failures);
     }
