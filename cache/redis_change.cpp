@@ -27,6 +27,7 @@ void read_field(RedisChange& change, const std::string& name, const std::string&
   if (name == "tenant") what.tenant = value;
   if (name == "model") what.model = value;
   if (name == "all") what.all = true;
+  if (name == "superseded") change.removed.superseded = true;
 }
 
 // Calls `each` with at most `most` of the names at a time.
@@ -66,6 +67,7 @@ std::vector<std::string> fields_of(const StoredRemoval& removal, const std::stri
   if (!removal.what.tenant.empty()) add("tenant", removal.what.tenant);
   if (!removal.what.model.empty()) add("model", removal.what.model);
   if (removal.what.all) add("all", "1");
+  if (removal.superseded) add("superseded", "1");
   return fields;
 }
 
@@ -84,7 +86,9 @@ std::vector<StoredRemoval> pieces_of(const StoredRemoval& removal, std::size_t m
   std::vector<StoredRemoval> pieces;
   const Invalidation& what = removal.what;
   if (!selects(what)) {
-    in_pieces(removal.ids, most, [&](std::vector<std::string> ids) { pieces.push_back({{}, std::move(ids)}); });
+    in_pieces(removal.ids, most, [&](std::vector<std::string> ids) {
+      pieces.push_back({{}, std::move(ids), removal.superseded});
+    });
     return pieces;
   }
   // What `what` selects is found in Redis by name, the ids that memory knew among it.

@@ -71,6 +71,7 @@ struct RedisConnection::Wire {
   RedisNode node;
   milliseconds timeout;
   std::string error;
+  bool timed_out = false;
   std::array<char, read_bytes> buffer{};
 
   explicit Wire(const RedisNode& to, milliseconds patience) : node(to), timeout(patience) {}
@@ -93,6 +94,7 @@ struct RedisConnection::Wire {
     loop.restart();
     loop.run_for(patience);
     if (!result) {
+      timed_out = true;
       fail("timed out");
       loop.restart();
       loop.run();  // the aborted operation must not outlive what it refers to
@@ -210,6 +212,14 @@ bool RedisConnection::good() const {
 
 const std::string& RedisConnection::error() const {
   return wire_->error;
+}
+
+bool RedisConnection::timed_out() const {
+  return wire_->timed_out;
+}
+
+void RedisConnection::set_timeout(milliseconds timeout) {
+  wire_->timeout = timeout;
 }
 
 const RedisNode& RedisConnection::node() const {

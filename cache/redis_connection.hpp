@@ -24,7 +24,10 @@ class RedisConnection {
 
   bool good() const;
   const std::string& error() const;
+  bool timed_out() const;
   const RedisNode& node() const;
+  // Instead of settings.timeout.
+  void set_timeout(std::chrono::milliseconds timeout);
   // Of a slot that is on its way to this node: see RedisCommands.
   void set_asking(bool asking) { asking_ = asking; }
   RedisCommands commands() const;

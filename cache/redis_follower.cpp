@@ -1,11 +1,7 @@
 #include "cache/redis_follower.hpp"
 
-#include "cache/entry_codec.hpp"
-#include "cache/stored_bytes.hpp"
-
 #include <algorithm>
 #include <random>
-#include <span>
 #include <unordered_set>
 #include <utility>
 
@@ -23,7 +19,6 @@ constexpr milliseconds lenience{800};
 constexpr const char* block_text = "250";
 constexpr const char* changes_at_once = "512";
 constexpr const char* ids_at_once = "1000";
-constexpr std::size_t entries_at_once = 256;
 constexpr milliseconds shortest_pause{20};
 constexpr milliseconds longest_pause{500};
 constexpr std::chrono::seconds stable_after{2};
@@ -45,21 +40,6 @@ class Backoff {
 
 milliseconds since_epoch() {
   return std::chrono::duration_cast<milliseconds>(Clock::now().time_since_epoch());
-}
-
-// From [body, vector, embedder, checksum]; nothing if it is damaged.
-std::optional<StoredEntry> entry_from(const RedisReply& fields, const std::string& id) {
-  const std::string& body = fields.list[0].text;
-  const std::string& vector = fields.list[1].text;
-  const std::string& embedder = fields.list[2].text;
-  if (std::to_string(checksum(body, embedder, vector)) != fields.list[3].text) return std::nullopt;
-  std::optional<Entry> entry = decode(body);
-  if (!entry || entry->id != id) return std::nullopt;
-  return StoredEntry{std::move(*entry), vector_from(vector), embedder};
-}
-
-bool is_gone(const RedisReply& fields) {
-  return std::ranges::all_of(fields.list, [](const RedisReply& field) { return !field.is_text(); });
 }
 
 }  // namespace
@@ -349,62 +329,11 @@ bool RedisFollower::handle(const std::vector<RedisReply>& elements) {
 }
 
 void RedisFollower::handle_removal(const RedisChange& change) {
-  const bool by_others = change.origin != shared_->origin && shared_->is_first_sight(change.token);
+  const bool superseded = change.removed.superseded;
+  const bool by_others = !superseded && change.origin != shared_->origin && shared_->is_first_sight(change.token);
   shared_->listener->drop(
       change.removed, [this](const std::string& id) { return shard_->has(id); }, by_others);
-  shard_->set_seen(change.id.text());
-}
-
-bool RedisFollower::take(const std::vector<std::string>& ids) {
-  std::vector<std::string> unknown;
-  std::ranges::copy_if(ids, std::back_inserter(unknown),
-                       [this](const std::string& id) { return !shared_->listener->knows(id); });
-  std::vector<StoredEntry> entries;
-  if (!fetch(unknown, entries)) return false;
-  for (StoredEntry& stored : entries) shared_->listener->take(std::move(stored));
-  shared_->from_others.fetch_add(entries.size(), std::memory_order_relaxed);
-  return true;
-}
-
-bool RedisFollower::fetch(const std::vector<std::string>& ids, std::vector<StoredEntry>& into) {
-  for (std::size_t first = 0; first < ids.size(); first += entries_at_once) {
-    const auto some = std::span(ids).subspan(first, std::min(entries_at_once, ids.size() - first));
-    RedisCommands commands = link_->commands();
-    for (const std::string& id : some) {
-      const std::string key = shard_->keys().entry(id);
-      commands.add({"HMGET", key, "body", "vector", "embedder", "checksum"});
-    }
-    const std::vector<RedisReply> replies = exchange(commands);
-    if (stopping_ || replies.size() != some.size()) return false;
-    std::vector<std::string> damaged;
-    for (std::size_t i = 0; i < some.size(); ++i) {
-      const bool other_kind = replies[i].is_error("WRONGTYPE");
-      if (!other_kind && (!is_good(replies[i]) || replies[i].list.size() != 4)) return false;
-      if (!other_kind && is_gone(replies[i])) continue;
-      auto stored = other_kind ? std::nullopt : entry_from(replies[i], some[i]);
-      if (stored) {
-        into.push_back(std::move(*stored));
-      } else {
-        damaged.push_back(some[i]);
-      }
-    }
-    if (!drop_damaged(damaged)) return false;
-  }
-  return true;
-}
-
-bool RedisFollower::drop_damaged(const std::vector<std::string>& ids) {
-  if (ids.empty()) return true;
-  shared_->damaged.fetch_add(ids.size(), std::memory_order_relaxed);
-  const std::string entries = shard_->keys().entries();
-  RedisCommands commands = link_->commands();
-  for (const std::string& id : ids) {
-    const std::string key = shard_->keys().entry(id);
-    commands.add({"DEL", key});
-    commands.add({"ZREM", entries, id});
-  }
-  const std::vector<RedisReply> replies = exchange(commands);
-  return !replies.empty() && std::ranges::all_of(replies, [this](const RedisReply& reply) { return is_good(reply); });
+  if (!superseded) shard_->set_seen(change.id.text());
 }
 
 }  // namespace kvasir::cache

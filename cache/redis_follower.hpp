@@ -50,11 +50,12 @@ class RedisFollower {
   bool reload();
   bool read_ids(std::vector<std::string>& ids);
   void follow();
-  Round read_changes(std::chrono::milliseconds block);
+  Round read_changes(std::chrono::milliseconds wait);
   bool handle(const std::vector<RedisReply>& elements);
   void handle_removal(const RedisChange& change);
-  // Hands entries over to the listener, of these that are still there.
+  // Those that are still there; damaged ones are dropped.
   bool fetch(const std::vector<std::string>& ids, std::vector<StoredEntry>& into);
+  // Hands over to the listener what it does not know yet.
   bool take(const std::vector<std::string>& ids);
   bool drop_damaged(const std::vector<std::string>& ids);
 

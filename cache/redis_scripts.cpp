@@ -83,7 +83,11 @@ if first or finished then
   local fields = {}
   for i = 9 + ids, #ARGV do fields[#fields + 1] = ARGV[i] end
   announced = redis.call('XADD', changes, 'MAXLEN', '~', length, '*', unpack(fields))
-  redis.call('SET', removed, announced)
+  if fields[#fields - 1] == 'superseded' then
+    announced = ''
+  else
+    redis.call('SET', removed, announced)
+  end
 end
 if finished then return {1, announced} end
 return {0, announced, tostring(name), tostring(offset)}

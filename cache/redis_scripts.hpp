@@ -42,7 +42,7 @@ std::vector<std::string> insert_arguments(const RedisKeys& keys, const StoredEnt
                                           const std::string& origin);
 
 // Removes entries by id and by index, `budget` of them at a time, and announces it. Returns [1, id] when it is done, or
-// [0, id, next index, next offset]; `id` is the announcement's.
+// [0, id, next index, next offset]; `id` is the announcement's, empty if no answer under way need be held against it.
 extern const char* const remove_script;
 struct RemovalPlace {
   std::string index = "1";

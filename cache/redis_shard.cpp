@@ -28,8 +28,8 @@ std::string sha1(std::string_view text) {
   return hex;
 }
 
-// What stands in the braces of a shard's keys. Of several shards each has the same share of the slots, so that the nodes
-// of a cluster have the same number of shards.
+// What stands in the braces of a shard's keys. Of several shards each has the same share of the slots, so that the
+// nodes of a cluster have the same number of shards.
 std::string tag_of(std::size_t number, std::size_t count) {
   if (count == 1) return "all";
   constexpr std::size_t slots = 16384;

@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t operations_at_once = 256;
 constexpr std::size_t names_at_once = 200;
 constexpr int most_attempts = 5;  // of an entry that removals overtake
+constexpr std::chrono::milliseconds hurried{10};
 
 void add_script(RedisCommands& commands, const std::string& sha, const std::vector<std::string>& arguments) {
   std::vector<std::string_view> words{"EVALSHA", sha};
@@ -23,14 +24,16 @@ RedisWriter::RedisWriter(RedisShared& shared, std::vector<std::unique_ptr<RedisS
 
 std::vector<bool> RedisWriter::write(std::span<const StoreOperation* const> operations) {
   applied_.assign(operations.size(), true);
+  stalled_ = false;
+  patience_ends_ = Steady::now() + shared_->settings.timeout;
   lanes_.clear();
   lanes_.resize(shards_->size());
   for (std::size_t first = 0; first < operations.size(); first += operations_at_once) {
     const std::size_t end = std::min(first + operations_at_once, operations.size());
     for (std::size_t i = first; i < end; ++i) plan(*operations[i], i);
     while (std::ranges::any_of(lanes_, [](const Lane& lane) { return !lane.tasks.empty(); })) {
-      for (std::size_t shard = 0; shard < lanes_.size(); ++shard) send(shard);
-      for (std::size_t shard = 0; shard < lanes_.size(); ++shard) receive(shard);
+      for (std::size_t number = 0; number < lanes_.size(); ++number) send(number);
+      for (std::size_t number = 0; number < lanes_.size(); ++number) receive(number);
     }
   }
   wait_for_followers();
@@ -50,6 +53,7 @@ void RedisWriter::plan(const StoreOperation& operation, std::size_t number) {
       continue;
     }
     std::vector<StoredRemoval> by_shard(count);
+    for (StoredRemoval& part : by_shard) part.superseded = piece.superseded;
     for (const std::string& id : piece.ids) by_shard[RedisShard::of(id, count)].ids.push_back(id);
     for (std::size_t shard = 0; shard < count; ++shard) {
       if (by_shard[shard].ids.empty()) continue;
@@ -58,9 +62,9 @@ void RedisWriter::plan(const StoreOperation& operation, std::size_t number) {
   }
 }
 
-void RedisWriter::fail(std::size_t shard, const Task& task) {
+void RedisWriter::fail(std::size_t number, const Task& task) {
   applied_[task.operation] = false;
-  if (task.entry == nullptr) (*shards_)[shard]->owe(task.removal);
+  if (task.entry == nullptr) (*shards_)[number]->owe(task.removal);
 }
 
 void RedisWriter::send(std::size_t number) {
@@ -99,7 +103,11 @@ void RedisWriter::receive(std::size_t number) {
   Lane& lane = lanes_[number];
   RedisShard& shard = *(*shards_)[number];
   if (!lane.connection) return;
+  // What several shards have on a server that hangs costs one timeout, not one for each.
+  if (stalled_) lane.connection->set_timeout(hurried);
   const std::vector<RedisReply> replies = lane.connection->receive(lane.commands);
+  lane.connection->set_timeout(shared_->settings.timeout);
+  stalled_ = stalled_ || lane.connection->timed_out();
   for (std::size_t i = 0; i < lane.sent.size(); ++i) {
     if (i < replies.size()) {
       settle(number, std::move(lane.sent[i]), replies[i]);
@@ -128,19 +136,22 @@ void RedisWriter::settle(std::size_t number, Task task, const RedisReply& reply)
     lane.tasks.push_back(std::move(task));
   } else if (!done) {
     // There was a removal that the answer was not held against yet.
-    if (++task.attempts > most_attempts || !shard.wait_until_seen(removal, shared_->settings.timeout)) {
+    if (++task.attempts > most_attempts || !shard.wait_until_seen(removal, patience_left())) {
       return fail(number, task);
     }
     lane.tasks.push_back(std::move(task));
   }
 }
 
+std::chrono::milliseconds RedisWriter::patience_left() const {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(patience_ends_ - Steady::now());
+  return std::max(left, std::chrono::milliseconds(0));
+}
+
 void RedisWriter::wait_for_followers() {
-  const auto end = std::chrono::steady_clock::now() + shared_->settings.timeout;
   for (std::size_t shard = 0; shard < lanes_.size(); ++shard) {
     if (lanes_[shard].last_removal.empty()) continue;
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    (*shards_)[shard]->wait_until_seen(lanes_[shard].last_removal, std::max(left, std::chrono::milliseconds(0)));
+    (*shards_)[shard]->wait_until_seen(lanes_[shard].last_removal, patience_left());
   }
 }
 

@@ -40,17 +40,23 @@ class RedisWriter {
     std::string last_removal = {};
   };
 
+  using Steady = std::chrono::steady_clock;
+
   void plan(const StoreOperation& operation, std::size_t number);
-  void send(std::size_t shard);
-  void receive(std::size_t shard);
-  void settle(std::size_t shard, Task task, const RedisReply& reply);
+  // `number`: of the shard.
+  void send(std::size_t number);
+  void receive(std::size_t number);
+  void settle(std::size_t number, Task task, const RedisReply& reply);
+  void fail(std::size_t number, const Task& task);
   void wait_for_followers();
-  void fail(std::size_t shard, const Task& task);
+  std::chrono::milliseconds patience_left() const;
 
   RedisShared* shared_;
   std::vector<std::unique_ptr<RedisShard>>* shards_;
   std::vector<Lane> lanes_;
   std::vector<bool> applied_;
+  bool stalled_ = false;              // some server has not answered in time
+  Steady::time_point patience_ends_;  // with followers
 };
 
 }  // namespace kvasir::cache

@@ -26,6 +26,8 @@ struct StoredEntry {
 struct StoredRemoval {
   Invalidation what;
   std::vector<std::string> ids;
+  // Only entries that something took the place of: nothing that is under way is meant.
+  bool superseded = false;
 };
 
 struct StoreOperation {

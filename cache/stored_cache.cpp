@@ -265,7 +265,7 @@ void StoredCache::evict(std::vector<std::string>& removed_ids) {
 
 void StoredCache::forget(std::vector<std::string> ids) {
   if (ids.empty()) return;
-  writer_->enqueue({{StoredRemoval{{}, std::move(ids)}}, nullptr, nullptr});
+  writer_->enqueue({{StoredRemoval{{}, std::move(ids), true}}, nullptr, nullptr});
 }
 
 std::uint64_t StoredCache::invalidate(const Invalidation& what) {
