@@ -16,6 +16,17 @@ std::optional<FileLock> FileLock::take(const std::filesystem::path& file, std::s
   return std::nullopt;
 }
 
+std::optional<FileLock> FileLock::take_folder(const std::filesystem::path& folder, std::string& error) {
+  std::error_code code;
+  // Answers are nobody else's business.
+  if (std::filesystem::create_directories(folder, code)) {
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, code);
+  }
+  if (!code) return take(folder / "lock", error);
+  error = code.message();
+  return std::nullopt;
+}
+
 FileLock::~FileLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }

@@ -13,6 +13,9 @@ class FileLock {
   // Nothing, and what is wrong in `error`, if another process holds the lock or the file cannot be made.
   static std::optional<FileLock> take(const std::filesystem::path& file, std::string& error);
 
+  // Makes `folder` if need be, for its owner alone, and takes the lock in it.
+  static std::optional<FileLock> take_folder(const std::filesystem::path& folder, std::string& error);
+
   FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
   FileLock& operator=(FileLock&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);

@@ -34,6 +34,10 @@ bool matches(const Invalidation& what, const Entry& entry) {
   return share_one(what.documents, entry.key.documents) || share_one(what.tags, entry.tags);
 }
 
+bool selects(const Invalidation& what) {
+  return what.all || what.names() || !what.tenant.empty() || !what.model.empty();
+}
+
 void RemovalLog::add(Removal removal) {
   removals_.push_back(std::move(removal));
   if (removals_.size() > kept) removals_.pop_front();

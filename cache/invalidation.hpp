@@ -11,6 +11,8 @@
 namespace kvasir::cache {
 
 bool matches(const Invalidation& what, const Entry& entry);
+// False for an empty one.
+bool selects(const Invalidation& what);
 
 // Something that was removed: what an invalidation named, or a single entry.
 struct Removal {

@@ -4,6 +4,7 @@
 // requests, HTTP, an embedder call. A wrong hit is worse than a miss: whatever is uncertain is a miss.
 #pragma once
 
+#include "cache/redis_settings.hpp"
 #include "rag/prompt.hpp"
 
 #include <array>
@@ -191,6 +192,19 @@ struct CacheSettings {
   std::size_t max_entries = 1'000'000;
   std::size_t max_bytes = std::size_t{4} << 30;  // of texts, vectors and what finds them
   std::string path = "./kvasir-data";            // folder of the embedded store; ":memory:" keeps nothing
+  std::optional<RedisSettings> redis = {};       // the store instead of the embedded one
+};
+
+// Of a store that other gateways share.
+struct SharedStoreStats {
+  bool connected = false;  // every change by others is seen
+  std::uint64_t disconnects = 0;
+  std::uint64_t reconnects = 0;
+  std::uint64_t reloads = 0;      // everything was read again, because changes were missed
+  std::uint64_t from_others = 0;  // entries that another gateway stored, or that were there at the start
+  std::uint64_t damaged = 0;
+  std::chrono::milliseconds lag{0};   // from the last change to its being in force here, by Redis' clock and ours
+  std::chrono::milliseconds away{0};  // since when not connected
 };
 
 struct CacheStats {
@@ -210,8 +224,12 @@ struct CacheStats {
   // Removals that the disk refused: in force in memory, and tried again before anything else is written. Until this is
   // 0 again, what was removed could come back after a crash.
   std::uint64_t removals_owed = 0;
-  std::uint64_t corrupt = 0;  // rows dropped at load because their checksum was wrong
+  std::uint64_t corrupt = 0;  // entries dropped because their checksum was wrong
+  std::optional<SharedStoreStats> shared = {};
 };
+
+// Told in one sentence what an operator wants to know, on any thread.
+using CacheLog = std::function<void(std::string_view)>;
 
 // Thread safe. Look-ups touch memory only; the store is written by one thread of its own.
 class ResponseCache {
@@ -219,8 +237,9 @@ class ResponseCache {
   // Opens (or makes) the store and loads what is alive in it. `embedder`: identity and dimension of the vectors;
   // entries stored under another embedder keep serving exact hits and lose their vectors. On failure: null and one
   // sentence in `error` ("the cache store ./kvasir-data cannot be opened: …").
+  // A Redis that is away is no failure: the cache begins empty and takes part once it is there.
   static std::unique_ptr<ResponseCache> open(const CacheSettings& settings, const std::string& embedder, int dimension,
-                                             std::string& error);
+                                             std::string& error, CacheLog log = {});
   virtual ~ResponseCache() = default;
 
   // An entry may know more than was asked for: a request without logprobs can get one that has them, to be left out of

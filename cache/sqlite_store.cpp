@@ -1,19 +1,14 @@
 #include "cache/sqlite_store.hpp"
 
-#include <algorithm>
-#include <bit>
-#include <chrono>
-#include <cstring>
-#include <filesystem>
-#include <optional>
-#include <utility>
-
-#define XXH_INLINE_ALL
 #include "cache/entry_codec.hpp"
 #include "cache/file_lock.hpp"
 #include "cache/sqlite.hpp"
+#include "cache/stored_bytes.hpp"
 
-#include <xxhash.h>
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <utility>
 
 namespace kvasir::cache {
 namespace {
@@ -63,23 +58,6 @@ constexpr const char* settings = R"sql(
 )sql";
 
 constexpr int patience_ms = 2000;  // with a backup tool that reads the file
-
-std::int64_t checksum(std::string_view body, std::string_view embedder, std::string_view vector) {
-  XXH64_hash_t hash = XXH3_64bits(body.data(), body.size());
-  hash = XXH3_64bits_withSeed(embedder.data(), embedder.size(), hash);
-  hash = XXH3_64bits_withSeed(vector.data(), vector.size(), hash);
-  return std::bit_cast<std::int64_t>(hash);
-}
-
-std::string_view bytes_of(const std::vector<float>& vector) {
-  return {reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)};
-}
-
-std::vector<float> vector_from(std::string_view bytes) {
-  std::vector<float> vector(bytes.size() / sizeof(float));
-  if (!vector.empty()) std::memcpy(vector.data(), bytes.data(), vector.size() * sizeof(float));
-  return vector;
-}
 
 class SqliteStore final : public Store {
  public:
@@ -256,22 +234,11 @@ bool SqliteStore::remove_matching(const Invalidation& what) {
   return true;
 }
 
-// Answers are nobody else's business: a new folder is its owner's alone.
-bool make_private_folder(const std::filesystem::path& folder, std::string& error) {
-  std::error_code code;
-  if (std::filesystem::create_directories(folder, code)) {
-    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, code);
-  }
-  if (code) error = code.message();
-  return !code;
-}
-
 }  // namespace
 
 std::unique_ptr<Store> open_sqlite_store(const std::string& folder, std::string& error) {
   const std::filesystem::path path(folder);
-  if (!make_private_folder(path, error)) return nullptr;
-  std::optional<FileLock> lock = FileLock::take(path / "lock", error);
+  std::optional<FileLock> lock = FileLock::take_folder(path, error);
   if (!lock) return nullptr;
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2((path / "cache.sqlite").c_str(), &handle,

@@ -90,19 +90,22 @@ void StoreWriter::write(std::vector<Job> jobs) {
     wanted.push_back(!job.still_wanted || job.still_wanted(job.operation));
     if (wanted.back()) operations.push_back(&job.operation);
   }
-  const bool stored = operations.empty() || store_->apply(operations);
-  if (stored) owed_.clear();
+  const std::vector<bool> applied = operations.empty() ? std::vector<bool>{} : store_->apply_each(operations);
   {
     const std::lock_guard lock(mutex_);
     held_.answers -= written.answers;
     held_.bytes -= written.bytes;
   }
-  for (std::size_t i = 0; !stored && i < jobs.size(); ++i) {
-    if (wanted[i] && is_removal(jobs[i].operation)) owed_.push_back(jobs[i].operation);
+  std::vector<StoreOperation> still_owed;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (!applied[i] && is_removal(*operations[i])) still_owed.push_back(*operations[i]);
   }
+  std::size_t next = owed_.size();
+  owed_ = std::move(still_owed);
   removals_owed_.store(owed_.size(), std::memory_order_relaxed);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (jobs[i].done) jobs[i].done(stored && wanted[i], jobs[i].operation);
+    const bool stored = wanted[i] && applied[next++];
+    if (jobs[i].done) jobs[i].done(stored, jobs[i].operation);
   }
 }
 

@@ -43,7 +43,7 @@ std::unique_ptr<StoredCache> StoredCache::open(const CacheSettings& settings, co
 }
 
 bool StoredCache::load(std::unique_ptr<Store> store, std::string& error) {
-  const std::unique_lock lock(mutex_);
+  std::unique_lock lock(mutex_);
   const Clock::time_point now = now_();
   std::vector<std::string> dead;
   // Graphs that were saved need not be made.
@@ -60,21 +60,28 @@ bool StoredCache::load(std::unique_ptr<Store> store, std::string& error) {
       error);
   if (!error.empty()) return false;
   count(counters_.corrupt, corrupt);
-  if (settings_.path != ":memory:" && dimension_ > 0) {
+  if (settings_.path != ":memory:" && !settings_.redis && dimension_ > 0) {
     const std::string file = settings_.path + "/index";
     restore_index(file, embedder_, semantic_.index(), [this](const std::string& id) { return catalog_.find(id); });
     keeper_ = std::make_unique<IndexKeeper>(file, embedder_, semantic_.index(), index_period);
   }
   semantic_.index().resume();
+  if (store->is_shared()) shared_ = store.get();
   writer_ = std::make_unique<StoreWriter>(
       std::move(store), sweep_period, [this] { return sweep(); }, StoreWriter::Limits{});
   forget(std::move(dead));
+  lock.unlock();
+  if (shared_ != nullptr) shared_->follow(*this);
   return true;
 }
 
 Decision StoredCache::find_exact(const CacheKey& key, const LookupLimits& limits) {
   if (!key.not_cacheable.empty()) return {nullptr, std::nullopt, key.not_cacheable};
   if (!settings_.exact) return {nullptr, std::nullopt, "disabled"};
+  if (!may_serve()) {
+    if (!semantic_serves(key)) count(counters_.misses);
+    return {nullptr, std::nullopt, "store_away"};
+  }
   ExactTier::Found found = exact_.find({key, limits, now_()});
   if (found.record && !is_removed(*found.record)) {
     count(counters_.exact_hits);
@@ -91,6 +98,10 @@ Decision StoredCache::find_semantic(const CacheKey& key, std::span<const float> 
   if (!key.semantic) return {nullptr, std::nullopt, "exact_only"};
   if (!semantic_serves(key) || vector.size() != static_cast<std::size_t>(dimension_)) {
     return {nullptr, std::nullopt, "disabled"};
+  }
+  if (!may_serve()) {
+    count(counters_.misses);
+    return {nullptr, std::nullopt, "store_away"};
   }
   const SemanticTier::Found found = semantic_.find({key, limits, now_()}, vector);
   if (found.record && !is_removed(*found.record)) {
@@ -128,7 +139,8 @@ void StoredCache::store(std::string id, CacheKey key, Answer answer, std::vector
   StoredEntry stored{
       {std::move(id), std::move(key), std::move(answer), std::move(tags), now, now + std::min(ttl, longest_ttl)},
       std::move(vector),
-      embedder_};
+      embedder_,
+      generation};
   writer_->enqueue({{std::move(stored)},
                     [this, generation](const StoreOperation& operation) {
                       return still_wanted(std::get<StoredEntry>(operation.what).entry, generation);
@@ -153,7 +165,9 @@ void StoredCache::finish_store(bool stored, StoredEntry entry, std::uint64_t gen
     served = stored && !removed;
     if (served) {
       count(counters_.stored);
-      forget(insert(std::move(entry)));
+      // Where others store too, a later answer to the same question may have come first.
+      const bool late = shared_ != nullptr && stands_behind(entry.entry);
+      forget(late ? std::vector<std::string>{entry.entry.id} : insert(std::move(entry)));
     } else if (!removed) {
       count(counters_.store_failures);
     }
@@ -192,10 +206,62 @@ void StoredCache::detach(const RecordPtr& record) {
   catalog_.remove(record);
 }
 
+bool StoredCache::stands_behind(const Entry& entry) const {
+  const std::vector<RecordPtr> replaced = exact_.replaced_by(entry);
+  return std::ranges::any_of(replaced, [&](const RecordPtr& held) { return held->entry.created > entry.created; });
+}
+
+bool StoredCache::knows(const std::string& entry_id) const {
+  const std::shared_lock lock(mutex_);
+  return catalog_.find(entry_id) != nullptr;
+}
+
+std::vector<std::string> StoredCache::known_ids(const Mine& mine) const {
+  const std::shared_lock lock(mutex_);
+  std::vector<std::string> ids;
+  for (const EntryPtr& entry : catalog_.newest(0, catalog_.size())) {
+    if (mine(entry->id)) ids.push_back(entry->id);
+  }
+  return ids;
+}
+
+void StoredCache::take(StoredEntry stored) {
+  const std::unique_lock lock(mutex_);
+  if (settings_.max_entries == 0 || stored.entry.expires <= now_()) return;
+  if (catalog_.find(stored.entry.id) || stands_behind(stored.entry)) return;
+  // Whatever it replaces, the gateway that stored it has removed from the store.
+  insert(std::move(stored));
+}
+
+void StoredCache::drop(const StoredRemoval& removal, const Mine& mine, bool answers_under_way) {
+  const std::unique_lock lock(mutex_);
+  std::vector<RecordPtr> records;
+  if (selects(removal.what)) records = catalog_.matching(removal.what);
+  for (const std::string& id : removal.ids) {
+    if (RecordPtr named = catalog_.find(id)) records.push_back(std::move(named));
+  }
+  for (const RecordPtr& record : records) {
+    if (is_removed(*record) || !mine(record->entry.id)) continue;
+    detach(record);
+    count(counters_.invalidated);
+  }
+  if (!answers_under_way) return;
+  for (const std::string& id : removal.ids) log_.add({id, {}});
+  if (selects(removal.what)) log_.add({"", removal.what});
+  log_.publish();
+}
+
+void StoredCache::distrust_answers_under_way() {
+  const std::unique_lock lock(mutex_);
+  log_.add({"", {.all = true}});
+  log_.publish();
+}
+
 void StoredCache::evict(std::vector<std::string>& removed_ids) {
   while (catalog_.size() > settings_.max_entries || catalog_.bytes() > settings_.max_bytes) {
     const RecordPtr victim = catalog_.victim();
-    removed_ids.push_back(victim->entry.id);
+    // Others may have room for it.
+    if (shared_ == nullptr) removed_ids.push_back(victim->entry.id);
     detach(victim);
     count(counters_.evicted);
   }
@@ -203,11 +269,16 @@ void StoredCache::evict(std::vector<std::string>& removed_ids) {
 
 void StoredCache::forget(std::vector<std::string> ids) {
   if (ids.empty()) return;
-  writer_->enqueue({{StoredRemoval{{}, std::move(ids)}}, nullptr, nullptr});
+  writer_->enqueue({{StoredRemoval{{}, std::move(ids), true}}, nullptr, nullptr});
 }
 
 std::uint64_t StoredCache::invalidate(const Invalidation& what) {
-  return remove_and_wait({"", what});
+  if (shared_ == nullptr || what.current.empty()) return remove_and_wait({"", what});
+  // A shared store finds entries by their documents' names alone: all versions go.
+  Invalidation named = what;
+  for (CurrentDocument& document : named.current) named.documents.push_back(std::move(document.id));
+  named.current.clear();
+  return remove_and_wait({"", std::move(named)});
 }
 
 bool StoredCache::erase(const std::string& entry_id) {
@@ -251,7 +322,7 @@ bool StoredCache::sweep() {
   const std::vector<RecordPtr> expired = catalog_.expired(now_(), swept_at_once);
   std::vector<std::string> ids;
   for (const RecordPtr& record : expired) {
-    ids.push_back(record->entry.id);
+    if (shared_ == nullptr) ids.push_back(record->entry.id);
     detach(record);
   }
   forget(std::move(ids));
@@ -290,6 +361,10 @@ CacheStats StoredCache::stats() const {
   stats.invalidated = counters_.invalidated.load(std::memory_order_relaxed);
   stats.corrupt = counters_.corrupt.load(std::memory_order_relaxed);
   stats.removals_owed = writer_->removals_owed();
+  if (shared_ != nullptr) {
+    stats.shared = shared_->shared_stats();
+    stats.corrupt += stats.shared->damaged;
+  }
   return stats;
 }
 

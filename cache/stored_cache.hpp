@@ -2,7 +2,8 @@
 //
 // What memory serves, the store has: an entry enters the tiers after its commit. What was removed never comes back: an
 // invalidation is logged, leaves the tiers and is queued for the store under one lock, and every answer that was under
-// way meanwhile is held against the log before it is written and again before it is served.
+// way meanwhile is held against the log before it is written and again before it is served. Where several processes
+// share the store, what the others do arrives through StoreListener and is treated alike.
 #pragma once
 
 #include "cache/catalog.hpp"
@@ -24,7 +25,7 @@
 
 namespace kvasir::cache {
 
-class StoredCache final : public ResponseCache {
+class StoredCache final : public ResponseCache, private StoreListener {
  public:
   using Now = std::function<Clock::time_point()>;
 
@@ -68,9 +69,18 @@ class StoredCache final : public ResponseCache {
   bool has_vector(const StoredEntry& stored) const;
   bool still_wanted(const Entry& entry, std::uint64_t generation) const;
   void finish_store(bool stored, StoredEntry entry, std::uint64_t generation, const std::function<void(bool)>& done);
+  bool may_serve() const { return shared_ == nullptr || shared_->may_serve(); }
 
-  // The caller holds mutex_ for all of these.
+  bool still_wanted(const StoredEntry& stored) const override { return still_wanted(stored.entry, stored.generation); }
+  bool knows(const std::string& entry_id) const override;
+  std::vector<std::string> known_ids(const Mine& mine) const override;
+  void take(StoredEntry stored) override;
+  void drop(const StoredRemoval& removal, const Mine& mine, bool answers_under_way) override;
+  void distrust_answers_under_way() override;
+
+  // The caller holds mutex_ for all of these. insert() returns what the store is to forget.
   std::vector<std::string> insert(StoredEntry stored);
+  bool stands_behind(const Entry& entry) const;
   void detach(const RecordPtr& record);
   void evict(std::vector<std::string>& removed_ids);
   void forget(std::vector<std::string> ids);
@@ -89,7 +99,8 @@ class StoredCache final : public ResponseCache {
   Catalog catalog_;
   RemovalLog log_;
   std::unique_ptr<IndexKeeper> keeper_;
-  std::unique_ptr<StoreWriter> writer_;  // last: its thread uses everything above
+  Store* shared_ = nullptr;              // the writer's, if others share it
+  std::unique_ptr<StoreWriter> writer_;  // last: its thread and the store's use everything above
 };
 
 }  // namespace kvasir::cache

@@ -204,6 +204,17 @@ HttpResponse AdminHandler::metrics() const {
 
 HttpResponse AdminHandler::cache_stats() const {
   const cache::CacheStats stats = services_.cache->stats();
+  json store = {{"kind", stats.shared ? "redis" : "embedded"}};
+  if (const auto& shared = stats.shared) {
+    store["connected"] = shared->connected;
+    store["away_ms"] = shared->away.count();
+    store["disconnects"] = shared->disconnects;
+    store["reconnects"] = shared->reconnects;
+    store["reloads"] = shared->reloads;
+    store["lag_ms"] = shared->lag.count();
+    store["from_others"] = shared->from_others;
+    store["damaged"] = shared->damaged;
+  }
   return json_response({{"entries", stats.entries},
                         {"partitions", stats.partitions},
                         {"vectors", stats.vectors},
@@ -216,7 +227,8 @@ HttpResponse AdminHandler::cache_stats() const {
                         {"evicted", stats.evicted},
                         {"invalidated", stats.invalidated},
                         {"removals_owed", stats.removals_owed},
-                        {"corrupt", stats.corrupt}});
+                        {"corrupt", stats.corrupt},
+                        {"store", std::move(store)}});
 }
 
 HttpResponse AdminHandler::entries(const HttpRequest& request) const {

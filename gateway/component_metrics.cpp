@@ -3,6 +3,7 @@
 #include "gateway/metrics_text.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 namespace kvasir::gateway {
 
@@ -23,6 +24,30 @@ void append_connection_metrics(std::string& out, const ConnectionCounters& count
                 counters.bad_requests.load());
 }
 
+namespace {
+
+void append_shared_store_metrics(std::string& out, const cache::SharedStoreStats& stats) {
+  append_metric(out, "kvasir_cache_store_connected", "gauge", "1: the shared store is there and all changes are seen.",
+                stats.connected ? 1 : 0);
+  append_metric(out, "kvasir_cache_store_away_seconds", "gauge", "Since when it is not, or 0.",
+                std::chrono::duration<double>(stats.away).count());
+  append_metric(out, "kvasir_cache_store_disconnects_total", "counter", "Losses of the shared store.",
+                stats.disconnects);
+  append_metric(out, "kvasir_cache_store_reconnects_total", "counter", "Returns of the shared store.",
+                stats.reconnects);
+  append_metric(out, "kvasir_cache_store_reloads_total", "counter", "Times that everything was read again.",
+                stats.reloads);
+  append_metric(out, "kvasir_cache_store_lag_seconds", "gauge",
+                "From the last change in the shared store to its being in force here.",
+                std::chrono::duration<double>(stats.lag).count());
+  append_metric(out, "kvasir_cache_store_from_others_total", "counter",
+                "Entries that came from the shared store: of others, or from before the start.", stats.from_others);
+  append_metric(out, "kvasir_cache_store_damaged_total", "counter",
+                "Entries dropped from the shared store for a bad checksum.", stats.damaged);
+}
+
+}  // namespace
+
 void append_cache_metrics(std::string& out, const cache::CacheStats& stats) {
   append_metric(out, "kvasir_cache_entries", "gauge", "Answers that can be served.", stats.entries);
   append_metric(out, "kvasir_cache_bytes", "gauge", "What they take in memory, about.", stats.bytes);
@@ -35,10 +60,10 @@ void append_cache_metrics(std::string& out, const cache::CacheStats& stats) {
   append_metric(out, "kvasir_cache_expired_total", "counter", "Entries whose time was over.", stats.expired);
   append_metric(out, "kvasir_cache_evicted_total", "counter", "Entries dropped for room.", stats.evicted);
   append_metric(out, "kvasir_cache_invalidated_total", "counter", "Entries removed on demand.", stats.invalidated);
-  append_metric(out, "kvasir_cache_removals_owed", "gauge", "Removals that the disk refused and that are tried again.",
+  append_metric(out, "kvasir_cache_removals_owed", "gauge", "Removals that the store refused and that are tried again.",
                 stats.removals_owed);
-  append_metric(out, "kvasir_cache_corrupt_total", "counter", "Entries dropped at start for a bad checksum.",
-                stats.corrupt);
+  append_metric(out, "kvasir_cache_corrupt_total", "counter", "Entries dropped for a bad checksum.", stats.corrupt);
+  if (stats.shared) append_shared_store_metrics(out, *stats.shared);
 }
 
 void append_engine_metrics(std::string& out, const EngineStatsByModel& engines) {

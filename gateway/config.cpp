@@ -2,6 +2,7 @@
 
 #include "engine/chat_defaults.hpp"
 #include "gateway/config_section.hpp"
+#include "gateway/config_store.hpp"
 #include "gateway/cors.hpp"
 #include "gateway/network.hpp"
 #include "gateway/upstream_url.hpp"
@@ -259,7 +260,7 @@ void read_models(ConfigSection& root, std::vector<ModelSettings>& models) {
   }
 }
 
-void read_cache(ConfigSection section, cache::CacheSettings& cache) {
+void read_cache(ConfigSection section, const ServerSettings& server, cache::CacheSettings& cache) {
   ConfigSection exact = section.section("exact");
   exact.read("enabled", cache.exact);
   exact.finish();
@@ -281,11 +282,7 @@ void read_cache(ConfigSection section, cache::CacheSettings& cache) {
   rules.finish();
   section.read("ttl", cache.ttl);
   cache.documents = read_documents(section).value_or(cache.documents);
-  ConfigSection store = section.section("store");
-  store.read_word("kind", {"embedded"}, {"redis"});
-  store.read("path", cache.path);
-  store.not_available("url");
-  store.finish();
+  read_store(section.section("store"), server, cache);
   int entries = static_cast<int>(cache.max_entries);
   section.read("max_entries", entries, 1, 1'000'000'000);
   cache.max_entries = static_cast<std::size_t>(entries);
@@ -333,7 +330,7 @@ void read_root(ConfigSection& root, Settings& settings) {
   read_auth(root.section("auth"), settings);
   read_models(root, settings.models);
   root.read("default_model", settings.default_model);
-  read_cache(root.section("cache"), settings.cache);
+  read_cache(root.section("cache"), settings.server, settings.cache);
   // One that was only found is there for the semantic tier; /v1/embeddings comes along.
   if (!settings.cache.semantic) settings.embedding_model.clear();
   ConfigSection embedding = root.section("embedding");
@@ -443,7 +440,7 @@ Config default_config(const Environment& environment) {
   root.read("default_model", found.default_model);
   root.section("embedding").read("model", found.embedding_model);
   root.section("embedding").read("name", found.embedding_name);
-  read_cache(root.section("cache"), found.cache);
+  read_cache(root.section("cache"), found.server, found.cache);
   read_responses(root.section("responses"), found.responses);
   check_whole(root, found);
   config.settings = std::move(found);

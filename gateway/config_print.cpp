@@ -1,4 +1,5 @@
 #include "gateway/config.hpp"
+#include "gateway/config_store.hpp"
 #include "gateway/config_values.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/upstream_url.hpp"
@@ -173,10 +174,7 @@ void print_cache(YAML::Emitter& out, const cache::CacheSettings& cache) {
   }
   out << YAML::EndMap;
   out << YAML::Key << "ttl" << YAML::Value << print_duration(cache.ttl);
-  out << YAML::Key << "store" << YAML::Value << YAML::BeginMap;
-  out << YAML::Key << "kind" << YAML::Value << "embedded";
-  out << YAML::Key << "path" << YAML::Value << cache.path;
-  out << YAML::EndMap;
+  print_store(out, cache);
   out << YAML::Key << "max_entries" << YAML::Value << cache.max_entries;
   out << YAML::Key << "max_bytes" << YAML::Value << print_bytes(cache.max_bytes);
   out << YAML::EndMap;

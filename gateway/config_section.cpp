@@ -129,6 +129,16 @@ void ConfigSection::read(const std::string& key, std::chrono::milliseconds& targ
   }
 }
 
+void ConfigSection::read_or_none(const std::string& key, std::chrono::milliseconds& target) {
+  const auto value = scalar(key);
+  if (!value) return;
+  if (const auto duration = parse_duration(value->text)) {
+    target = *duration;
+  } else {
+    bad_value(*value, key, "a duration such as 0, 250ms, 60s or 5m");
+  }
+}
+
 void ConfigSection::read(const std::string& key, std::chrono::seconds& target) {
   std::chrono::milliseconds duration{target};
   read(key, duration);
@@ -227,6 +237,11 @@ std::vector<ConfigSection> ConfigSection::list(const std::string& key) {
 void ConfigSection::not_available(const std::string& key) {
   known_.insert(key);
   if (has(key)) error(node_[key].Mark(), name(key) + " is not available in this version");
+}
+
+void ConfigSection::only_if(const std::string& key, const std::string& condition) {
+  known_.insert(key);
+  if (has(key)) error(node_[key].Mark(), name(key) + " has a meaning only if " + condition);
 }
 
 void ConfigSection::finish() const {

@@ -51,6 +51,7 @@ class ConfigSection {
   void read(const std::string& key, bool& target);
   void read(const std::string& key, std::chrono::milliseconds& target);
   void read(const std::string& key, std::chrono::seconds& target);
+  void read_or_none(const std::string& key, std::chrono::milliseconds& target);  // 0 is allowed
   void read(const std::string& key, ListenAddress& target);
   void read(const std::string& key, int& target, int low, int high);
   void read(const std::string& key, float& target, float low, float high);
@@ -63,6 +64,8 @@ class ConfigSection {
   ConfigSection section(const std::string& key);
   std::vector<ConfigSection> list(const std::string& key);
   void not_available(const std::string& key);
+  // Refuses a key that has a meaning under `condition` only.
+  void only_if(const std::string& key, const std::string& condition);
   // Reports keys that nobody read.
   void finish() const;
 

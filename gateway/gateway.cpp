@@ -1,5 +1,6 @@
 #include "gateway/gateway.hpp"
 
+#include "cache/file_lock.hpp"
 #include "embed/local_embedder.hpp"
 #include "gateway/admin_handler.hpp"
 #include "gateway/api_handler.hpp"
@@ -14,6 +15,7 @@
 #include <atomic>
 #include <csignal>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -62,6 +64,7 @@ struct Gateway::Parts {
   ServerState state;
   Metrics metrics;
   std::unique_ptr<RequestLog> log;
+  std::optional<cache::FileLock> folder_lock;  // of what stays here when the answers are in Redis
   std::unique_ptr<SpendLedger> ledger;
   std::unique_ptr<embed::Embedder> embedder;
   std::unique_ptr<cache::ResponseCache> cache;
@@ -86,6 +89,7 @@ struct Gateway::Parts {
   ~Parts() { stop(); }
   bool open(std::string& error);
   bool open_cache(std::string& error);
+  bool take_own_folder(std::string& error);
   bool bind(std::string& error);
   void wait_for_signal();
   void reload_now();
@@ -123,10 +127,20 @@ bool Gateway::Parts::open_cache(std::string& error) {
   }
   settings.cache.semantic = settings.cache.semantic && embedder != nullptr;
   cache = cache::ResponseCache::open(settings.cache, embedder ? embedder->identity() : "",
-                                     embedder ? embedder->dimension() : 0, error);
+                                     embedder ? embedder->dimension() : 0, error,
+                                     [this](std::string_view message) { log->event(message); });
   if (!cache) return false;
+  if (settings.cache.redis && !take_own_folder(error)) return false;
   responses = ResponseStore::open(settings.cache.path, settings.responses, error);
   return responses != nullptr;
+}
+
+// The embedded store does this by itself.
+bool Gateway::Parts::take_own_folder(std::string& error) {
+  std::string wrong;
+  folder_lock = cache::FileLock::take_folder(settings.cache.path, wrong);
+  if (!folder_lock) error = "the folder " + settings.cache.path + " (cache.store.path) cannot be used: " + wrong;
+  return folder_lock.has_value();
 }
 
 bool Gateway::Parts::bind(std::string& error) {

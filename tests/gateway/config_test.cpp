@@ -166,8 +166,8 @@ TEST(Config, refuses_a_key_given_twice) {
 TEST(Config, names_what_this_version_does_not_serve) {
   const Config config = parse(std::string(kModel) +
                               "embedding: {upstream: {base_url: x}}\n"
-                              "cache: {semantic: {policy: bounded}, store: {kind: redis}}\n");
-  ASSERT_EQ(config.errors.size(), 3U);
+                              "cache: {semantic: {policy: bounded}}\n");
+  ASSERT_EQ(config.errors.size(), 2U);
   for (const ConfigError& error : config.errors) EXPECT_THAT(error.message, HasSubstr("not available in this version"));
 }
 
