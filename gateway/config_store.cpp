@@ -41,7 +41,7 @@ void read_nodes(ConfigSection& section, cache::RedisSettings& redis) {
       redis.urls.push_back(std::move(*url));
     } else {
       understood = false;
-      section.error(section.mark(key), "cache.store." + key + ": " + problem);
+      section.error(section.mark(key), problem.insert(0, "cache.store." + key + ": "));
     }
   }
   redis.cluster = key == "urls";

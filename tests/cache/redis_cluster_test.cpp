@@ -144,7 +144,8 @@ TEST_F(Cluster, ANodeThatIsTakenForALoneServerSaysSo) {
   ASSERT_TRUE(a);
   EXPECT_TRUE(eventually([&] {
     const std::lock_guard lock(mutex);
-    return std::ranges::any_of(told, [](const std::string& text) { return text.find("cache.store.cluster") != std::string::npos; });
+    return std::ranges::any_of(
+        told, [](const std::string& text) { return text.find("cache.store.cluster") != std::string::npos; });
   }));
 }
 

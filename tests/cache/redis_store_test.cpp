@@ -212,10 +212,13 @@ TEST_F(SharedStore, WhoMissedChangesReadsEverythingAgain) {
   ASSERT_TRUE(both_serve(Asked("gone")));
   const std::uint64_t before = b_->generation();
   // A removal whose announcement was trimmed away before anybody read it.
-  server_.command({"EVAL",
-                   "redis.call('DEL', KEYS[1]) redis.call('ZREM', KEYS[2], 'kve-gone') "
-                   "redis.call('XTRIM', KEYS[3], 'MAXLEN', 0) return 1",
-                   "3", "kvasir:{all}:entry:kve-gone", "kvasir:{all}:entries", "kvasir:{all}:changes"});
+  constexpr std::string_view script = R"lua(
+    redis.call('DEL', KEYS[1])
+    redis.call('ZREM', KEYS[2], 'kve-gone')
+    redis.call('XTRIM', KEYS[3], 'MAXLEN', 0)
+    return 1
+  )lua";
+  server_.command({"EVAL", script, "3", "kvasir:{all}:entry:kve-gone", "kvasir:{all}:entries", "kvasir:{all}:changes"});
   EXPECT_TRUE(eventually([&] { return b_->stats().shared->reloads == 1 && b_->stats().shared->connected; }));
   EXPECT_FALSE(served(*b_, Asked("gone")));
   EXPECT_TRUE(served(*b_, Asked("kept")));
