@@ -55,7 +55,8 @@ class GuardedQuestion {
   const std::vector<Spelling>& spellings() const { return spellings_; }
   // Some word carries a mark: the question was typed with accents.
   bool accented() const { return accented_; }
-  // Words that carry meaning and occur once, sorted by word; `plain`: compared without their marks.
+  // In a language that the guards do not know: words that carry meaning and occur once, sorted by word; `plain`:
+  // compared without their marks.
   const std::vector<Placed>& content(bool plain) const { return plain ? plain_content_ : content_; }
 
  private:
