@@ -378,6 +378,14 @@ Terms GuardedQuestion::terms(Language language, bool plain) const {
   return terms_of(text_, read_, identifiers_, language, plain);
 }
 
+void load_guards() {
+  lexicon();
+  english_words();
+  for (const Language language : {Language::english, Language::vietnamese, Language::chinese}) {
+    phrases_of(language, false);
+  }
+}
+
 std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity) {
   if (std::max(asked.words().size(), stored.words().size()) > most_words) {
     return asked.text() == stored.text() ? std::string_view{} : "guard_length";

@@ -81,6 +81,9 @@ struct Guard {
   bool (*admits)(const GuardedQuestion& asked, const GuardedQuestion& stored);
 };
 
+// Reads the guards' data, which otherwise the first question would wait for.
+void load_guards();
+
 // The reason of the first guard that objects, or empty.
 std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity = 1.0F);
 

@@ -1,5 +1,6 @@
 #include "cache/response_cache.hpp"
 
+#include "cache/guards.hpp"
 #include "cache/sqlite_store.hpp"
 #include "cache/store.hpp"
 #include "cache/stored_cache.hpp"
@@ -8,6 +9,7 @@ namespace kvasir::cache {
 
 std::unique_ptr<ResponseCache> ResponseCache::open(const CacheSettings& settings, const std::string& embedder,
                                                    int dimension, std::string& error) {
+  if (settings.semantic && settings.guards) load_guards();
   std::string wrong;
   std::unique_ptr<ResponseCache> cache;
   std::unique_ptr<Store> store =
