@@ -194,9 +194,9 @@ class Reader {
       read_.list.back().name = name;
       return;
     }
-    std::string lemma = english_words().lemma(token);
+    const std::string lemma = english_words().lemma(token);
     const bool participle = is_participle(token, lemma);
-    add(Kind::content, name ? token : std::move(lemma), participle);
+    add(Kind::content, name ? token : lemma, participle);
     read_.list.back().name = name;
   }
 
@@ -291,7 +291,8 @@ class Reader {
 
 bool is_sign(char32_t c) {
   if (c < 0x80) return std::u32string_view(U"=+*<>^|~%$").find(c) != std::u32string_view::npos;
-  constexpr std::uint32_t symbols = U_GC_SM_MASK | U_GC_SC_MASK | U_GC_SO_MASK;
+  constexpr std::uint32_t symbols =
+      U_GC_SM_MASK | U_GC_SC_MASK | U_GC_SO_MASK | U_GC_SK_MASK | U_GC_CO_MASK | U_GC_CN_MASK;
   return (U_MASK(u_charType(static_cast<UChar32>(c))) & symbols) != 0;
 }
 

@@ -354,6 +354,7 @@ GuardedQuestion::GuardedQuestion(std::string_view question)
     const std::string& word = words_.emplace_back(words[i]);
     Spelling& spelling = spellings_.emplace_back(spell(word));
     accented_ |= !spelling.marks.empty();
+    if (asked_in_.language != Language::other) continue;  // compared by its terms
     // "plan A" is a name, "a plan" is not; "what's" asks.
     const bool named = contains(identifiers_.codes, word);
     const bool contracted = word.find('\'') != word.npos;
@@ -375,6 +376,14 @@ GuardedQuestion::GuardedQuestion(std::string_view question)
 
 Terms GuardedQuestion::terms(Language language, bool plain) const {
   return terms_of(text_, read_, identifiers_, language, plain);
+}
+
+void load_guards() {
+  lexicon();
+  english_words();
+  for (const Language language : {Language::english, Language::vietnamese, Language::chinese}) {
+    phrases_of(language, false);
+  }
 }
 
 std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity) {
@@ -405,6 +414,10 @@ std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQues
   Terms theirs_made;
   const Terms& my_terms = terms_in(asked, mine_made);
   const Terms& their_terms = terms_in(stored, theirs_made);
+  // Nothing but fillers and signs that say nothing to the guards.
+  if (my_terms.list.empty() && their_terms.list.empty()) {
+    return asked.text() == stored.text() ? std::string_view{} : "guard_words";
+  }
   if (const std::string_view reason = content_objection(my_terms, their_terms, language); !reason.empty())
     return reason;
   return order_objection(my_terms, their_terms, language);

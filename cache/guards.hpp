@@ -55,7 +55,8 @@ class GuardedQuestion {
   const std::vector<Spelling>& spellings() const { return spellings_; }
   // Some word carries a mark: the question was typed with accents.
   bool accented() const { return accented_; }
-  // Words that carry meaning and occur once, sorted by word; `plain`: compared without their marks.
+  // In a language that the guards do not know: words that carry meaning and occur once, sorted by word; `plain`:
+  // compared without their marks.
   const std::vector<Placed>& content(bool plain) const { return plain ? plain_content_ : content_; }
 
  private:
@@ -79,6 +80,9 @@ struct Guard {
   std::string_view reason;
   bool (*admits)(const GuardedQuestion& asked, const GuardedQuestion& stored);
 };
+
+// Reads the guards' data, which otherwise the first question would wait for.
+void load_guards();
 
 // The reason of the first guard that objects, or empty.
 std::string_view guard_objection(const GuardedQuestion& asked, const GuardedQuestion& stored, float similarity = 1.0F);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <iterator>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include <unicode/uchar.h>
@@ -110,7 +111,7 @@ class Finder {
     const bool only_letters =
         std::ranges::all_of(word, [](char32_t c) { return is_part(c) && !is_digit(c) && c != U'_'; });
     const std::string folded = fold(to_utf8(word));
-    if (!letters || is_ordinal(word) || folded == "eg" || folded == "ie") return;
+    if (!letters || is_ordinal(word) || is_measure(folded) || folded == "eg" || folded == "ie") return;
     const bool capital = std::ranges::all_of(word, [](char32_t c) { return !is_cased(c) || is_upper(c); });
     if (is_upper(word.front()) && !found_.one_case && !begins_sentence(token.start)) found_.names.push_back(folded);
     const bool pronoun = std::ranges::find(pronouns, folded) != std::end(pronouns);
@@ -136,6 +137,14 @@ class Finder {
     const std::size_t digits = static_cast<std::size_t>(std::ranges::find_if_not(word, is_digit) - word.begin());
     const std::string suffix = fold(to_utf8(std::u32string_view(word).substr(digits)));
     return digits > 0 && (suffix == "st" || suffix == "nd" || suffix == "rd" || suffix == "th");
+  }
+
+  // "5kg" is a number and its unit.
+  static bool is_measure(std::string_view word) {
+    constexpr std::string_view units[] = {"kg", "mg", "lb", "lbs", "oz", "km", "cm", "mm",  "mi",
+                                          "ft", "ml", "gb", "mb",  "tb", "kb", "hr", "min", "sec"};
+    const std::size_t digits = std::min(word.find_first_not_of("0123456789."), word.size());
+    return digits > 0 && std::ranges::find(units, word.substr(digits)) != std::end(units);
   }
 
   bool is_function_letter(const Token& token, char32_t letter) const {

@@ -1,5 +1,6 @@
 #include "cache/response_cache.hpp"
 
+#include "cache/guards.hpp"
 #include "cache/redis_store.hpp"
 #include "cache/sqlite_store.hpp"
 #include "cache/store.hpp"
@@ -20,6 +21,7 @@ std::unique_ptr<Store> open_store(const CacheSettings& settings, CacheLog log, s
 
 std::unique_ptr<ResponseCache> ResponseCache::open(const CacheSettings& settings, const std::string& embedder,
                                                    int dimension, std::string& error, CacheLog log) {
+  if (settings.semantic && settings.guards) load_guards();
   std::string wrong;
   std::unique_ptr<ResponseCache> cache;
   std::unique_ptr<Store> store = open_store(settings, std::move(log), wrong);

@@ -1,5 +1,7 @@
 #include "cache/cacheability.hpp"
 
+#include "cache/response_cache.hpp"
+
 #include <gtest/gtest.h>
 
 namespace kvasir::cache {
@@ -34,6 +36,33 @@ TEST(Cacheability, QuestionsForEverybodyAreCacheable) {
 
 TEST(Cacheability, AnInstructionLateInTheTextDoesNotMakeItCacheable) {
   EXPECT_EQ(why_not_cacheable("Tell me the balance of my account and then how to raise it"), "personal");
+}
+
+CacheKey judged(const QuestionRules& rules, const char* question, bool of_one_user = false) {
+  CacheKey key;
+  key.question = question;
+  key.of_one_user = of_one_user;
+  QuestionJudge(rules).judge(key);
+  EXPECT_TRUE(key.judged);
+  return key;
+}
+
+TEST(Cacheability, AnOperatorAddsPhrases) {
+  const QuestionRules rules{{"Our Canteen"}, {"queue length", "hàng chờ"}};
+  EXPECT_EQ(judged(rules, "What does our canteen serve?").not_cacheable, "personal");
+  EXPECT_EQ(judged(rules, "QUEUE LENGTH at the bank").not_cacheable, "realtime");
+  EXPECT_EQ(judged(rules, "hang cho o ngan hang").not_cacheable, "realtime");
+  EXPECT_EQ(judged({}, "QUEUE LENGTH at the bank").not_cacheable, "");
+}
+
+TEST(Cacheability, QuestionsOfTheMomentLiveShortlyWhereTheOperatorSaysSo) {
+  const QuestionRules rules{{}, {}, std::chrono::seconds(60)};
+  const CacheKey weather = judged(rules, "What is the weather in Rome today?");
+  EXPECT_EQ(weather.not_cacheable, "");
+  EXPECT_EQ(weather.longest_ttl, std::chrono::seconds(60));
+  EXPECT_EQ(judged(rules, "What is on my calendar today?").not_cacheable, "personal");
+  EXPECT_EQ(judged(rules, "What is on my calendar today?", true).longest_ttl, std::chrono::seconds(60));
+  EXPECT_FALSE(judged(rules, "What is a cache?").longest_ttl);
 }
 
 TEST(Cacheability, BytesThatAreNotUtf8DoNoHarm) {

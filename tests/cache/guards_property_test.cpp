@@ -33,14 +33,14 @@ class AnyText {
  private:
   std::string part() {
     static const std::vector<std::string> known = {
-        "what ",    "is ",   "the ",     "not ",   "n't ",   "from ", "to ",          "by ",      "than ",     "Paris ",
-        "paris's ", "5 ",    "5kg ",     "kg ",    "five ",  "3-5 ",  "and ",         "or ",      "how ",      "do ",
-        "does ",    "I ",    "my ",      "\"",     "'",      "`x`",   "enable ",      "disable ", "A ",        "C++ ",
-        "== ",      "≤ ",    "€",        "không ", "khong ", "từ ",   "tu ",          "đến ",     "của ",      "là gì ",
-        "bảy ",     "mươi ", "chưa ",    "hoá ",   "怎么",   "不",    "从",           "到",       "的",        "吗",
-        "十二",     "第",    "比",       "，",     "猫",     "wie ",  "ist ",         "где ",     "か",        "á",
-        "\xff",     "\xc3",  "\xe4\xb8", "\0x",    "\n",     "\t  ",  "painted ",     "buy ",     "purchase ", "was ",
-        "will ",    "more ", "?",        ".",      "!",      "1st ",  "twenty-first "};
+        "what ",    "is ",   "the ",     "not ",   "n't ",   "from ",        "to ",     "by ",       "than ", "Paris ",
+        "paris's ", "5 ",    "5kg ",     "kg ",    "five ",  "3-5 ",         "and ",    "or ",       "how ",  "do ",
+        "does ",    "I ",    "my ",      "\"",     "'",      "`x`",          "enable ", "disable ",  "A ",    "C++ ",
+        "== ",      "≤ ",    "€",        "không ", "khong ", "từ ",          "tu ",     "đến ",      "của ",  "là gì ",
+        "bảy ",     "mươi ", "chưa ",    "hoá ",   "怎么",   "不",           "从",      "到",        "的",    "吗",
+        "十二",     "第",    "比",       "，",     "猫",     "wie ",         "ist ",    "где ",      "か",    "á",
+        "\xff",     "\xc3",  "\xe4\xb8", "\n",     "\t  ",   "painted ",     "buy ",    "purchase ", "was ",  "will ",
+        "more ",    "?",     ".",        "!",      "1st ",   "twenty-first "};
     if (pick(4) != 0) return known[static_cast<std::size_t>(pick(static_cast<int>(known.size())))];
     return code_point(static_cast<char32_t>(pick(0x110000)));
   }
