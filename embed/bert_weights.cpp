@@ -1,5 +1,6 @@
 #include "embed/bert_weights.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <span>
@@ -9,6 +10,27 @@ namespace kvasir::embed {
 namespace {
 
 using kernels::WeightType;
+
+constexpr std::size_t kBlock = kernels::kBlock;
+
+// Rounds whole blocks of 32 to q8_0 as GGUF stores it: an f16 scale, then 32 signed bytes.
+std::vector<std::byte> round_to_q8(std::span<const float> values) {
+  std::vector<std::byte> stored(kernels::stored_bytes(WeightType::q8_0, 1, values.size()));
+  std::byte* to = stored.data();
+  for (; !values.empty(); values = values.subspan(kBlock)) {
+    float largest = 0;
+    for (const float value : values.first(kBlock)) largest = std::max(largest, std::fabs(value));
+    const std::uint16_t bits = kernels::f32_to_f16(largest / 127.0F);
+    const float scale = kernels::f16_to_f32(bits);
+    std::memcpy(to, &bits, sizeof bits);
+    to += sizeof bits;
+    for (const float value : values.first(kBlock)) {
+      const float quant = scale > 0 ? std::nearbyint(value / scale) : 0.0F;
+      *to++ = static_cast<std::byte>(static_cast<std::int8_t>(std::clamp(quant, -127.0F, 127.0F)));
+    }
+  }
+  return stored;
+}
 
 // Reads tensors one after the other and remembers the first failure, so that a caller checks once at the end.
 class TensorReader {
@@ -37,7 +59,8 @@ class TensorReader {
     return values;
   }
 
-  std::vector<std::uint16_t> halves(const std::string& name, int rows, int cols) {
+  // The same, checked to fit f16, as `type` (f16 or q8_0) is stored.
+  std::vector<std::byte> stored(const std::string& name, int rows, int cols, WeightType type) {
     const std::vector<float> values = floats(name, rows, cols);
     std::vector<std::uint16_t> result(values.size());
     bool fits = true;
@@ -45,8 +68,13 @@ class TensorReader {
       result[i] = kernels::f32_to_f16(values[i]);
       fits = fits && (result[i] & 0x7c00) != 0x7c00;  // infinite in f16
     }
-    if (!fits) fail(name, "has a number that is too large for f16");
-    return result;
+    if (!fits) {
+      fail(name, "has a number that is too large for f16");
+      return {};
+    }
+    if (type == WeightType::q8_0) return round_to_q8(values);
+    const auto bytes = std::as_bytes(std::span(result));
+    return {bytes.begin(), bytes.end()};
   }
 
  private:
@@ -76,32 +104,35 @@ LayerNorm read_norm(TensorReader& reader, const std::string& name, int hidden) {
 }
 
 // The linears `names`, each [rows, cols], stacked as one. `rows` is a multiple of 16 if there are several.
-Linear read_linear(TensorReader& reader, std::initializer_list<std::string> names, int rows, int cols) {
+Linear read_linear(TensorReader& reader, std::initializer_list<std::string> names, int rows, int cols,
+                   Precision precision) {
+  const bool whole_blocks = cols % kernels::kBlock == 0;
+  const WeightType type = precision == Precision::int8 && whole_blocks ? WeightType::q8_0 : WeightType::f16;
   const int total = rows * static_cast<int>(names.size());
   Linear linear;
   int offset = 0;
   for (const std::string& name : names) {
-    const std::vector<std::uint16_t> weight = reader.halves(name + ".weight", rows, cols);
+    const std::vector<std::byte> weight = reader.stored(name + ".weight", rows, cols, type);
     if (weight.empty()) break;
-    if (offset == 0) linear.packed = AlignedBuffer<std::byte>(kernels::packed_bytes(WeightType::f16, total, cols));
-    kernels::pack(WeightType::f16, std::as_bytes(std::span(weight)).data(), rows, cols, offset, linear.packed.data());
+    if (offset == 0) linear.packed = AlignedBuffer<std::byte>(kernels::packed_bytes(type, total, cols));
+    kernels::pack(type, weight.data(), rows, cols, offset, linear.packed.data());
     const std::vector<float> bias = reader.floats(name + ".bias", 0, rows);
     linear.bias.insert(linear.bias.end(), bias.begin(), bias.end());
     offset += rows;
   }
-  linear.weight = {WeightType::f16, total, cols, linear.packed.data()};
+  linear.weight = {type, total, cols, linear.packed.data()};
   return linear;
 }
 
-BertLayer read_layer(TensorReader& reader, const std::string& name, const BertConfig& config) {
+BertLayer read_layer(TensorReader& reader, const std::string& name, const BertConfig& config, Precision precision) {
   const std::string attention = name + ".attention.";
   return {
       .qkv = read_linear(reader, {attention + "self.query", attention + "self.key", attention + "self.value"},
-                         config.hidden, config.hidden),
-      .attention_output = read_linear(reader, {attention + "output.dense"}, config.hidden, config.hidden),
+                         config.hidden, config.hidden, precision),
+      .attention_output = read_linear(reader, {attention + "output.dense"}, config.hidden, config.hidden, precision),
       .attention_norm = read_norm(reader, attention + "output.LayerNorm", config.hidden),
-      .ffn_up = read_linear(reader, {name + ".intermediate.dense"}, config.ffn, config.hidden),
-      .ffn_down = read_linear(reader, {name + ".output.dense"}, config.hidden, config.ffn),
+      .ffn_up = read_linear(reader, {name + ".intermediate.dense"}, config.ffn, config.hidden, precision),
+      .ffn_down = read_linear(reader, {name + ".output.dense"}, config.hidden, config.ffn, precision),
       .ffn_norm = read_norm(reader, name + ".output.LayerNorm", config.hidden),
   };
 }
@@ -120,14 +151,16 @@ std::vector<float> read_positions(TensorReader& reader, const BertConfig& config
 
 }  // namespace
 
-std::optional<BertWeights> load_bert_weights(const SafeTensors& file, const BertConfig& config, std::string& error) {
+std::optional<BertWeights> load_bert_weights(const SafeTensors& file, const BertConfig& config, Precision precision,
+                                             std::string& error) {
   TensorReader reader(file);
   BertWeights weights;
-  weights.words = reader.halves("embeddings.word_embeddings.weight", config.vocabulary, config.hidden);
+  weights.words =
+      reader.stored("embeddings.word_embeddings.weight", config.vocabulary, config.hidden, weights.word_type);
   weights.positions = read_positions(reader, config);
   weights.embedding_norm = read_norm(reader, "embeddings.LayerNorm", config.hidden);
   for (int i = 0; i < config.layers && reader.error().empty(); ++i) {
-    weights.layers.push_back(read_layer(reader, "encoder.layer." + std::to_string(i), config));
+    weights.layers.push_back(read_layer(reader, "encoder.layer." + std::to_string(i), config, precision));
   }
   if (!reader.error().empty()) {
     error = "the weights do not fit config.json: " + reader.error();

@@ -14,7 +14,11 @@
 
 namespace kvasir::embed {
 
-// y = W x + b. Weights are packed as f16: half the memory traffic, which is what bounds a short text.
+// How the matrices of a model with float weights are kept. int8: a scale for every 32 weights of an output (q8_0); they
+// are multiplied exactly with activations of 16 bits, so that the rounding of the weights is the only loss.
+enum class Precision { int8, f16 };
+
+// y = W x + b.
 struct Linear {
   AlignedBuffer<std::byte> packed;
   kernels::PackedMatrix weight;  // points into `packed`
@@ -36,15 +40,17 @@ struct BertLayer {
 };
 
 struct BertWeights {
-  std::vector<std::uint16_t> words;  // f16 [vocabulary, hidden]
-  std::vector<float> positions;      // [positions, hidden], the embedding of segment 0 already added
+  kernels::WeightType word_type = kernels::WeightType::f16;
+  std::vector<std::byte> words;  // [vocabulary, hidden] as `word_type` is stored
+  std::vector<float> positions;  // [positions, hidden], the embedding of segment 0 already added
   LayerNorm embedding_norm;
   std::vector<BertLayer> layers;
 };
 
 // Packs the tensors of `file` (F32 or F16, named as by Hugging Face's BertModel, with or without "bert." in front); the
 // file is not needed afterwards. A missing tensor, another shape than `config` asks for, or a number that f16 cannot
-// hold gives nothing, and one sentence in `error`.
-std::optional<BertWeights> load_bert_weights(const SafeTensors& file, const BertConfig& config, std::string& error);
+// hold gives nothing, and one sentence in `error`. Matrices whose rows are no multiple of 32 long stay f16.
+std::optional<BertWeights> load_bert_weights(const SafeTensors& file, const BertConfig& config, Precision precision,
+                                             std::string& error);
 
 }  // namespace kvasir::embed

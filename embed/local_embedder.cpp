@@ -1,7 +1,9 @@
 #include "embed/local_embedder.hpp"
 
 #include "embed/bert_weights.hpp"
+#include "embed/e5_file.hpp"
 #include "embed/safetensors.hpp"
+#include "embed/wordpiece.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -30,9 +32,32 @@ std::string sha256_prefix(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-std::unique_ptr<LocalEmbedder> LocalEmbedder::open(const std::filesystem::path& folder, int threads,
-                                                   std::string& error) {
+std::unique_ptr<LocalEmbedder> LocalEmbedder::open(const std::filesystem::path& model, int threads, std::string& error,
+                                                   Precision precision) {
   assert(threads >= 1);
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(model, ignored)) return open_e5(model, threads, error);
+  return open_folder(model, threads, error, precision);
+}
+
+std::unique_ptr<LocalEmbedder> LocalEmbedder::open_e5(const std::filesystem::path& path, int threads,
+                                                      std::string& error) {
+  const auto file = MappedFile::open(path, error);
+  if (!file) return nullptr;
+  auto model = read_e5(file->bytes(), error);
+  if (!model) {
+    error = "cannot use " + path.string() + " as a model of the E5S1 format: " + error;
+    return nullptr;
+  }
+  model->config.max_tokens = std::min(model->config.max_tokens, BertEncoder::kMaxRows);
+  auto tokenizer = std::make_unique<Unigram>(model->vocabulary, "query: ");
+  std::string identity = model->config.name + "/q4/sha256:" + sha256_prefix(file->bytes());
+  return std::unique_ptr<LocalEmbedder>(new LocalEmbedder(
+      std::move(identity), std::move(tokenizer), std::move(model->config), std::move(model->weights), threads));
+}
+
+std::unique_ptr<LocalEmbedder> LocalEmbedder::open_folder(const std::filesystem::path& folder, int threads,
+                                                          std::string& error, Precision precision) {
   auto config = read_bert_config(folder, error);
   if (!config) return nullptr;
   config->max_tokens = std::min(config->max_tokens, BertEncoder::kMaxRows);
@@ -48,39 +73,41 @@ std::unique_ptr<LocalEmbedder> LocalEmbedder::open(const std::filesystem::path& 
   const auto path = folder / "model.safetensors";
   const auto file = SafeTensors::open(path, error);
   if (!file) return nullptr;
-  auto weights = load_bert_weights(*file, *config, error);
+  auto weights = load_bert_weights(*file, *config, precision, error);
   if (!weights) {
     error = "cannot use " + path.string() + ": " + error;
     return nullptr;
   }
-  std::string identity = config->name + "/sha256:" + sha256_prefix(file->file_bytes());
-  return std::unique_ptr<LocalEmbedder>(
-      new LocalEmbedder(std::move(identity), std::move(*tokenizer), std::move(*config), std::move(*weights), threads));
+  std::string identity =
+      config->name + (precision == Precision::int8 ? "/int8" : "") + "/sha256:" + sha256_prefix(file->file_bytes());
+  return std::unique_ptr<LocalEmbedder>(new LocalEmbedder(std::move(identity),
+                                                          std::make_unique<WordPiece>(std::move(*tokenizer)),
+                                                          std::move(*config), std::move(*weights), threads));
 }
 
-LocalEmbedder::LocalEmbedder(std::string identity, WordPiece tokenizer, BertConfig config, BertWeights weights,
-                             int threads)
+LocalEmbedder::LocalEmbedder(std::string identity, std::unique_ptr<const TextTokenizer> tokenizer, BertConfig config,
+                             BertWeights weights, int threads)
     : identity_(std::move(identity)),
       tokenizer_(std::move(tokenizer)),
       encoder_(std::move(config), std::move(weights), threads) {}
 
 // What the encoder sees of a text: cut at its limit.
 LocalEmbedder::Tokens LocalEmbedder::read(std::string_view text) const {
-  return tokenizer_.encode(text, static_cast<std::size_t>(max_tokens()));
+  return tokenizer_->encode(text, static_cast<std::size_t>(max_tokens()));
 }
 
 LocalEmbedder::Tokens LocalEmbedder::tokenize(std::string_view text) const {
-  return tokenizer_.encode(text, static_cast<std::size_t>(max_tokens()) + 1);
+  return tokenizer_->encode(text, static_cast<std::size_t>(max_tokens()) + 1);
 }
 
 LocalEmbedder::Tokens LocalEmbedder::complete(std::span<const TokenId> ids) const {
-  const auto known = [&](TokenId id) { return id >= 0 && static_cast<std::size_t>(id) < tokenizer_.size(); };
+  const auto known = [&](TokenId id) { return id >= 0 && static_cast<std::size_t>(id) < tokenizer_->size(); };
   if (!std::all_of(ids.begin(), ids.end(), known)) return {};
   Tokens tokens;
   tokens.reserve(ids.size() + 2);
-  if (ids.empty() || ids.front() != tokenizer_.begin()) tokens.push_back(tokenizer_.begin());
+  if (ids.empty() || ids.front() != tokenizer_->begin()) tokens.push_back(tokenizer_->begin());
   tokens.insert(tokens.end(), ids.begin(), ids.end());
-  if (tokens.back() != tokenizer_.end()) tokens.push_back(tokenizer_.end());
+  if (tokens.back() != tokenizer_->end()) tokens.push_back(tokenizer_->end());
   return tokens;
 }
 
@@ -92,7 +119,7 @@ bool LocalEmbedder::sees_all(std::string_view text) const {
   const Tokens ids = read(text);
   // A text that fills the limit may have been cut there.
   return static_cast<int>(ids.size()) < max_tokens() &&
-         std::find(ids.begin(), ids.end(), tokenizer_.unknown()) == ids.end();
+         std::find(ids.begin(), ids.end(), tokenizer_->unknown()) == ids.end();
 }
 
 std::vector<float> LocalEmbedder::embed(std::span<const std::string_view> texts) {

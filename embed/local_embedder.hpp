@@ -1,9 +1,9 @@
-// all-MiniLM-L6-v2, or another BERT sentence encoder of its kind, in process.
+// all-MiniLM-L6-v2, another BERT sentence encoder of its kind, or multilingual-e5-small, in process.
 #pragma once
 
 #include "embed/bert_encoder.hpp"
 #include "embed/embedder.hpp"
-#include "embed/wordpiece.hpp"
+#include "embed/text_tokenizer.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -19,11 +19,13 @@ namespace kvasir::embed {
 class LocalEmbedder final : public Embedder {
  public:
   // Opens a folder as sentence-transformers publishes it: config.json, vocab.txt, model.safetensors and, optionally,
-  // sentence_bert_config.json. `threads` (at least 1) counts the caller. On failure nullptr, and one sentence in
-  // `error`.
-  static std::unique_ptr<LocalEmbedder> open(const std::filesystem::path& folder, int threads, std::string& error);
+  // sentence_bert_config.json; or a file of multilingual-e5-small (embed/e5_file.hpp). `threads` (at least 1) counts
+  // the caller. On failure nullptr, and one sentence in `error`.
+  static std::unique_ptr<LocalEmbedder> open(const std::filesystem::path& model, int threads, std::string& error,
+                                             Precision precision = Precision::int8);
 
-  // "NAME/sha256:HEX", with the first 16 hex digits of the SHA-256 of model.safetensors.
+  // "NAME/int8/sha256:HEX" ("NAME/sha256:HEX" with f16), with the first 16 hex digits of the SHA-256 of
+  // model.safetensors.
   const std::string& identity() const override { return identity_; }
   int dimension() const override { return encoder_.config().hidden; }
   bool sees_all(std::string_view text) const override;
@@ -37,11 +39,15 @@ class LocalEmbedder final : public Embedder {
   int count_tokens(std::string_view text) const;
 
  private:
-  LocalEmbedder(std::string identity, WordPiece tokenizer, BertConfig config, BertWeights weights, int threads);
+  static std::unique_ptr<LocalEmbedder> open_folder(const std::filesystem::path& folder, int threads,
+                                                    std::string& error, Precision precision);
+  static std::unique_ptr<LocalEmbedder> open_e5(const std::filesystem::path& path, int threads, std::string& error);
+  LocalEmbedder(std::string identity, std::unique_ptr<const TextTokenizer> tokenizer, BertConfig config,
+                BertWeights weights, int threads);
   Tokens read(std::string_view text) const;
 
   const std::string identity_;
-  const WordPiece tokenizer_;
+  const std::unique_ptr<const TextTokenizer> tokenizer_;
   std::mutex mutex_;  // guards the encoder's working memory
   BertEncoder encoder_;
 };

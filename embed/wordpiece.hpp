@@ -2,8 +2,9 @@
 // words, and each word into the longest pieces that the vocabulary has.
 #pragma once
 
+#include "embed/text_tokenizer.hpp"
+
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -13,10 +14,8 @@
 
 namespace kvasir::embed {
 
-using TokenId = std::int32_t;
-
 // Gives the ids of Hugging Face's `BertTokenizerFast` with `do_lower_case`. Immutable once made: any thread may encode.
-class WordPiece {
+class WordPiece final : public TextTokenizer {
  public:
   // Reads vocab.txt: one piece a line, the line number is the id. On failure nothing, and one sentence in `error`.
   static std::optional<WordPiece> open(const std::filesystem::path& vocabulary, std::string& error);
@@ -26,12 +25,12 @@ class WordPiece {
   // [CLS] pieces… [SEP], at most `max_tokens` (at least 2) of them: the pieces that do not fit are cut off. Reads only
   // as much of the text as it needs. Bytes that are no UTF-8 are dropped. The literal "[SEP]", "[MASK]", … become those
   // tokens, as in the reference.
-  std::vector<TokenId> encode(std::string_view text, std::size_t max_tokens) const;
+  std::vector<TokenId> encode(std::string_view text, std::size_t max_tokens) const override;
 
-  std::size_t size() const { return size_; }
-  TokenId unknown() const { return unknown_; }  // [UNK]
-  TokenId begin() const { return cls_; }        // [CLS]
-  TokenId end() const { return sep_; }          // [SEP]
+  std::size_t size() const override { return size_; }
+  TokenId unknown() const override { return unknown_; }  // [UNK]
+  TokenId begin() const override { return cls_; }        // [CLS]
+  TokenId end() const override { return sep_; }          // [SEP]
 
  private:
   friend class WordPieceEncoding;

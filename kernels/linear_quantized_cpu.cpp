@@ -161,12 +161,13 @@ void quantize_rows(const float* x, std::ptrdiff_t ldx, int m, int cols, const Qu
       std::int16_t* to = out.q + static_cast<std::ptrdiff_t>(r) * cols + b * kBlock;
       store_i16(to, q_low);
       store_i16(to + 16, q_high);
-      int sums[2] = {0, 0};
-      for (int i = 0; i < kBlock; ++i) sums[i / 16] += to[i];
+      // Whole numbers below 2^24: exact in any order.
+      const float half_sum = sum_lanes(q_low);
+      const float sum = half_sum + sum_lanes(q_high);
       const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(r) * blocks + b;
       out.scale[at] = scale;
-      out.sum[at] = scale * static_cast<float>(sums[0] + sums[1]);
-      out.half_sum[at] = scale * static_cast<float>(sums[0]);
+      out.sum[at] = scale * sum;
+      out.half_sum[at] = scale * half_sum;
     }
   }
 }

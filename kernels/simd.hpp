@@ -482,20 +482,50 @@ inline F32x16 load_split_nibbles(const void* p) {
 #endif
 
 // Sum and maximum of 16 lanes in one fixed tree: 8 apart, then 4, 2, 1. The same bits on every instruction set.
-inline float sum_lanes(F32x16 x) {
-  alignas(64) float v[16];
+#if defined(KVASIR_ISA_generic)
+inline float sum_lanes(const F32x16& x) {
+  float v[16];
   store(v, x);
   for (int width = 8; width > 0; width /= 2)
     for (int i = 0; i < width; ++i) v[i] += v[i + width];
   return v[0];
 }
-inline float max_lanes(F32x16 x) {
-  alignas(64) float v[16];
+inline float max_lanes(const F32x16& x) {
+  float v[16];
   store(v, x);
   for (int width = 8; width > 0; width /= 2)
     for (int i = 0; i < width; ++i) v[i] = v[i] > v[i + width] ? v[i] : v[i + width];
   return v[0];
 }
+#else
+#if defined(KVASIR_ISA_avx512)
+inline __m256 low_lanes(F32x16 x) {
+  return _mm512_castps512_ps256(x.v);
+}
+inline __m256 high_lanes(F32x16 x) {
+  return _mm512_extractf32x8_ps(x.v, 1);
+}
+#else
+inline __m256 low_lanes(F32x16 x) {
+  return x.a;
+}
+inline __m256 high_lanes(F32x16 x) {
+  return x.b;
+}
+#endif
+inline float sum_lanes(F32x16 x) {
+  const __m256 eight = _mm256_add_ps(low_lanes(x), high_lanes(x));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float max_lanes(F32x16 x) {
+  const __m256 eight = _mm256_max_ps(low_lanes(x), high_lanes(x));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+#endif
 
 // First `n` (1..16) floats; the other lanes are `rest`.
 inline F32x16 load_part(const float* p, int n, float rest) {

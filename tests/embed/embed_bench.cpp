@@ -1,4 +1,7 @@
-// Milliseconds that an embedding takes: embed_bench MODEL_FOLDER [THREADS…]
+// Milliseconds that an embedding takes:
+//   embed_bench MODEL_FOLDER [THREADS…]
+//   embed_bench --case TEXTS TOKENS CALLS MODEL_FOLDER THREADS
+// The second prints the median of a call with TEXTS texts of TOKENS tokens (ids 2000, 2001, …) and, below, the vector.
 #include "embed/local_embedder.hpp"
 #include "kernels/kernels.hpp"
 
@@ -56,9 +59,41 @@ bool bench(const char* folder, int threads) {
   return true;
 }
 
+// A call of `texts` equal texts, and the vector that they have.
+bool bench_case(int texts, int tokens, int calls, const char* folder, int threads) {
+  std::string error;
+  const auto embedder = LocalEmbedder::open(folder, threads, error);
+  if (!embedder) {
+    std::fprintf(stderr, "%s\n", error.c_str());
+    return false;
+  }
+  LocalEmbedder::Tokens ids;
+  for (int i = 0; i < tokens; ++i) ids.push_back(2000 + i);
+  const std::vector<LocalEmbedder::Tokens> inputs(static_cast<std::size_t>(texts), ids);
+  std::vector<double> times;
+  std::vector<float> vectors;
+  for (int i = 0; i < calls + std::max(1, calls / 10); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    vectors = embedder->embed_tokens(inputs);
+    times.push_back(Milliseconds(std::chrono::steady_clock::now() - start).count());
+  }
+  times.erase(times.begin(), times.end() - calls);
+  std::ranges::sort(times);
+  std::printf("%.4f\n", times[times.size() / 2]);
+  for (int i = 0; i < embedder->dimension(); ++i) {
+    std::printf("%.9g ", static_cast<double>(vectors[static_cast<std::size_t>(i)]));
+  }
+  std::printf("\n");
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 7 && std::string_view(argv[1]) == "--case") {
+    const auto number = [&](int i) { return std::max(1, std::atoi(argv[i])); };
+    return bench_case(number(2), number(3), number(4), argv[5], number(6)) ? 0 : 1;
+  }
   if (argc < 2) {
     std::fprintf(stderr, "usage: embed_bench MODEL_FOLDER [THREADS…]\n");
     return 2;
