@@ -127,11 +127,11 @@ TEST_F(IndexSnapshot, AReopenedCacheServesFromTheSavedGraph) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
     while (cache->stats().graphs_pending > 0 && std::chrono::steady_clock::now() < end)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(cache->stats().graphs_pending, 0U);
   }
   EXPECT_TRUE(std::filesystem::exists(settings.path + "/index"));
   const auto cache = open_cache(settings);
   EXPECT_EQ(cache->stats().vectors, static_cast<std::uint64_t>(rows));
-  EXPECT_EQ(cache->stats().graphs_pending, 0U);
   const Decision found = cache->find_semantic(Asked("another").key(), vector_of(7), {{}, SemanticPolicy{0.9F, false}});
   ASSERT_TRUE(found.entry);
   EXPECT_GT(found.similarity.value_or(0), 0.9999F);

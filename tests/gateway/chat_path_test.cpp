@@ -86,8 +86,8 @@ TEST(ChatPath, embeds_no_question_that_holds_its_context) {
   TestGateway gateway;
   always(gateway, {"Paris"});
   ask(gateway, chat("Capital of France?"));
-  for (const std::string question : {"Capital? <document>Paris is.</document>", "Capital?\\n<Documents><d>x</d>",
-                                     "Capital?\\n Context: Paris is."}) {
+  for (const std::string question :
+       {"Capital? <document>Paris is.", "Capital?\\n<Documents><d>x</d>", "Capital?\\n Context: Paris is."}) {
     EXPECT_EQ(ask(gateway, chat(question)).headers.at("x-kvasir-cache-reason"), "context") << question;
   }
   EXPECT_EQ(ask(gateway, chat("Can context: be inside?")).headers.at("x-kvasir-cache-reason"), "hit");
