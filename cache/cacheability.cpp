@@ -1,5 +1,6 @@
 #include "cache/cacheability.hpp"
 
+#include "cache/follow_up.hpp"
 #include "cache/response_cache.hpp"
 #include "cache/words.hpp"
 
@@ -125,6 +126,8 @@ QuestionJudge::Nature QuestionJudge::nature_of(std::string_view question) const 
 void QuestionJudge::judge(CacheKey& key) const {
   key.judged = true;
   if (!key.not_cacheable.empty()) return;
+  // A follow-up ("and in winter?") is compared by its words only where they say what is asked.
+  if (key.follows_up && key.semantic) key.semantic = stands_alone(key.question);
   const Nature nature = nature_of(key.question);
   if (nature.of_the_moment && !realtime_ttl_) {
     key.not_cacheable = "realtime";

@@ -123,8 +123,8 @@ CacheKey make_key(const CacheRequest& request) {
   key.top_logprobs = request.top_logprobs;
   key.not_cacheable = refusal(request, question);
   key.of_one_user = !request.user.empty();
-  // A follow-up ("and in winter?") means nothing without the turns before it.
-  key.semantic = request.prompt->history.empty() && question.size() <= longest_embedded_question;
+  key.semantic = question.size() <= longest_embedded_question;
+  key.follows_up = !request.prompt->history.empty();
 
   constexpr std::size_t kUsualPartition = 512;
   CanonicalWriter canonical(kUsualPartition + question.size());

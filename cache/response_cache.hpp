@@ -74,8 +74,10 @@ struct CacheKey {
   bool of_one_user = false;                              // the scope is a user, not the whole tenant
   std::optional<std::chrono::seconds> longest_ttl = {};  // of a question of the moment, where rules let it be kept
   bool judged = false;                                   // judge_question() has seen it: nothing else is stored
-  // False when only the exact tier may answer (no standalone question, a follow-up turn).
+  // False when only the exact tier may answer: a question too long to be embedded whole; after judge_question() also
+  // one that needs the turns before it.
   bool semantic = true;
+  bool follows_up = false;  // there are turns before it
 };
 
 // Questions are compared byte by byte after white space around them was taken off. See key.cpp for what is hashed.
@@ -243,9 +245,9 @@ class ResponseCache {
   virtual ~ResponseCache() = default;
 
   // An entry may know more than was asked for: a request without logprobs can get one that has them, to be left out of
-  // the replay. A miss is counted by find_semantic when the key is semantic and that tier is on.
+  // the replay. A miss is counted by find_semantic where there is a semantic tier: it is asked after every miss.
   virtual Decision find_exact(const CacheKey& key, const LookupLimits& limits) = 0;
-  // `vector`: unit vector of key.question.
+  // `vector`: unit vector of key.question; empty if there is none, which is a miss.
   virtual Decision find_semantic(const CacheKey& key, std::span<const float> vector, const LookupLimits& limits) = 0;
 
   // A new entry's id, so that headers can name it before the answer is complete.

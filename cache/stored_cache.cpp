@@ -88,16 +88,18 @@ Decision StoredCache::find_exact(const CacheKey& key, const LookupLimits& limits
     catalog_.mark_used(*found.record);
     return {entry_of(found.record), std::nullopt, "hit"};
   }
-  // Where the semantic tier is asked next, it counts the miss.
-  if (!semantic_serves(key)) count(counters_.misses);
+  // Where there is a semantic tier it is asked next, and counts the miss.
+  if (!settings_.semantic || dimension_ == 0) count(counters_.misses);
   return {nullptr, std::nullopt, found.record ? "empty" : found.reason};
 }
 
 Decision StoredCache::find_semantic(const CacheKey& key, std::span<const float> vector, const LookupLimits& limits) {
   if (!key.not_cacheable.empty()) return {nullptr, std::nullopt, key.not_cacheable};
-  if (!key.semantic) return {nullptr, std::nullopt, "exact_only"};
-  if (!semantic_serves(key) || vector.size() != static_cast<std::size_t>(dimension_)) {
-    return {nullptr, std::nullopt, "disabled"};
+  if (!settings_.semantic || dimension_ == 0) return {nullptr, std::nullopt, "disabled"};
+  if (!key.semantic || vector.size() != static_cast<std::size_t>(dimension_)) {
+    count(counters_.misses);
+    const std::string_view why = vector.empty() ? "unread" : "disabled";
+    return {nullptr, std::nullopt, key.semantic ? why : "exact_only"};
   }
   if (!may_serve()) {
     count(counters_.misses);

@@ -232,6 +232,8 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   if (has_embedder && !embeds) {
     if (in_context) {
       outcome.reason = "context";
+    } else if (lookup->key.follows_up && !lookup->key.semantic) {
+      outcome.reason = "follow_up";
     } else if (lookup->key.semantic) {
       outcome.reason = "unread";
     }
@@ -239,10 +241,10 @@ Task<ChatOutcome> ChatService::answer(ChatCall call, Executor executor) {
   if (embeds) {
     lookup->vector = co_await embedder_->embed(lookup->key.question);
     if (lookup->vector.empty()) outcome.reason = "embedder_busy";
-    if (!lookup->vector.empty() && !directives.no_cache) {
-      cache::Decision decision = cache_->find_semantic(lookup->key, lookup->vector, limits);
-      if (serve(std::move(decision), CacheTier::semantic, outcome)) co_return outcome;
-    }
+  }
+  if (has_embedder && !directives.no_cache) {
+    cache::Decision decision = cache_->find_semantic(lookup->key, lookup->vector, limits);
+    if (!lookup->vector.empty() && serve(std::move(decision), CacheTier::semantic, outcome)) co_return outcome;
   }
 
   if (directives.only_if_cached) {

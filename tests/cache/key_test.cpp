@@ -169,12 +169,14 @@ TEST(Key, APersonalQuestionMayBeKeptForItsUserAlone) {
   EXPECT_EQ(asked.key().not_cacheable, "");
 }
 
-TEST(Key, AFollowUpIsServedByTheExactTierOnly) {
+TEST(Key, AFollowUpThatDoesNotStandAloneIsServedByTheExactTierOnly) {
   Asked asked("And in winter?");
   EXPECT_TRUE(asked.key().semantic);
   asked.history = {{rag::Role::user, "How is Hue in summer?", ""}, {rag::Role::assistant, "Hot.", ""}};
   EXPECT_FALSE(asked.key().semantic);
   EXPECT_EQ(asked.key().not_cacheable, "");
+  asked.question = "How many people live in Da Nang?";
+  EXPECT_TRUE(asked.key().semantic) << "it stands alone";
 }
 
 TEST(Key, AQuestionTooLongForAnEmbedderIsServedByTheExactTierOnly) {

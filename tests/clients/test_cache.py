@@ -61,6 +61,20 @@ def test_equal_questions_after_two_conversations_share_nothing(ask, system):
         assert ask("", model="mock", messages=messages).cache == "miss"
 
 
+def test_within_a_conversation_only_a_question_that_stands_alone_has_paraphrases(ask, system):
+    def after(topic, question):
+        turns = [{"role": "user", "content": f"Tell me about {topic}."}, {"role": "assistant", "content": "Gladly."}]
+        reply = ask("", model="mock", messages=[system, *turns, {"role": "user", "content": question}])
+        return reply.cache, reply.headers["x-kvasir-cache-reason"]
+
+    assert after("France", "What is the capital of France?")[0] == "miss"
+    assert after("France", "What's the capital of France?")[0] == "semantic"
+    assert after("Spain", "What's the capital of France?")[0] == "miss"
+    assert after("France", "And what about the winter there?") == ("miss", "follow_up")
+    assert after("France", "And what of the winter there?") == ("miss", "follow_up")
+    assert after("France", "And what about the winter there?") == ("exact", "hit")
+
+
 def test_equal_questions_about_two_document_sets_share_nothing(ask):
     replies = [ask("What is the price?", model="mock", extra_body={"documents": documents}) for documents in (
         [{"id": "a", "text": "It costs 5."}],
