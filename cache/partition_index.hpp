@@ -45,8 +45,7 @@ class PartitionIndex {
   PartitionIndex& operator=(const PartitionIndex&) = delete;
 
   // At most `count` rows of the partition, most similar first. Any thread.
-  std::vector<Candidate> nearest(const rag::ContentId& partition, std::span<const float> query,
-                                 std::size_t count) const;
+  std::vector<Candidate> nearest(const rag::ContentId& id, std::span<const float> query, std::size_t count) const;
   // By one thread at a time, both. A record is inserted once.
   void insert(RecordPtr record, std::span<const float> vector);
   // Does nothing if the record has no vector here.

@@ -70,9 +70,9 @@ Record::Record(Entry stored, std::size_t vector_bytes)
 
 float cost_of(const Answer& answer) {
   constexpr float written = 4;
-  constexpr std::size_t bytes_a_token = 4;
+  constexpr float bytes_a_token = 4;
   const auto tokens = answer.completion_tokens > 0 ? static_cast<float>(answer.completion_tokens)
-                                                   : static_cast<float>(bytes_of(answer) / bytes_a_token);
+                                                   : static_cast<float>(bytes_of(answer)) / bytes_a_token;
   return 1 + static_cast<float>(std::max(answer.prompt_tokens, 0)) + written * tokens;
 }
 

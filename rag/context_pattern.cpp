@@ -14,16 +14,12 @@ constexpr std::string_view kContext = "context";
 // LlamaIndex: text QA prompts of its query engines and the context chat engine. LangChain: hub prompt rlm/rag-prompt,
 // the "stuff" chains' prompts for completion and chat models, and the prompts of its RAG tutorials.
 constexpr std::string_view kBuiltIn[] = {
-    "{anything}\nContext information is below.\n{documents}\nGiven the context information{anything}\nQuery:"
-    "{question}\nAnswer:",
-    "{anything}\nContext information is below.\n{documents}\nGiven the context information{anything}answer the "
-    "question:{question}",
+    "{anything}\nContext information is below.\n{documents}\nGiven the context{anything}\nQuery:{question}\nAnswer:",
+    "{anything}\nContext information is below.\n{documents}\nGiven the context{anything}the question:{question}",
     "{anything}\nQuestion:{question}\nContext:{documents}\nAnswer:",
     "{anything}\nQuestion:{question}\nContext:{documents}",
-    "{anything}Use the following pieces of context to answer the question at the end.{anything}\n\n{documents}\n\n"
-    "Question:{question}\nHelpful Answer:",
-    "{anything}Use the following pieces of context to answer the question at the end.{anything}\n\n{documents}\n\n"
-    "Question:{question}",
+    "{anything}to answer the question at the end.{anything}\n\n{documents}\n\nQuestion:{question}\nHelpful Answer:",
+    "{anything}to answer the question at the end.{anything}\n\n{documents}\n\nQuestion:{question}",
     "{anything}on the following context:\n{documents}\n\nQuestion:{question}",
     "{anything}\nContext:{documents}\nQuestion:{question}\nHelpful Answer:",
     "{anything}\nContext:{documents}\nQuestion:{question}\nAnswer:",
