@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstring>
 #include <iterator>
 
 namespace kvasir::rag {
@@ -36,6 +37,17 @@ std::string lower_case(std::string_view text) {
   for (char& c : lower)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
   return lower;
+}
+
+// As rfind, which looks at every place.
+std::size_t find_last(std::string_view text, std::string_view literal, std::size_t last) {
+  for (std::size_t end = std::min(last + 1, text.size()); end > 0;) {
+    const void* at = memrchr(text.data(), literal.front(), end);
+    if (at == nullptr) return std::string_view::npos;
+    end = static_cast<std::size_t>(static_cast<const char*>(at) - text.data());
+    if (text.substr(end).starts_with(literal)) return end;
+  }
+  return std::string_view::npos;
 }
 
 std::string_view trim(std::string_view text) {
@@ -137,7 +149,7 @@ bool ContextPattern::match_back(std::string_view text, std::string_view lower, s
     const bool last = i + 1 == parts_.size();
     if (end < part.text.size()) return false;
     std::size_t found = end - part.text.size();
-    if (!last) found = lower.rfind(part.text, found);
+    if (!last) found = find_last(lower, part.text, found);
     if (found == std::string_view::npos || lower.substr(found, part.text.size()) != part.text) return false;
     if (!last)
       held.push_back({parts_[i + 1].kind, text.substr(found + part.text.size(), end - found - part.text.size())});
@@ -146,7 +158,7 @@ bool ContextPattern::match_back(std::string_view text, std::string_view lower, s
   return true;
 }
 
-ContextPattern::Text::Text(std::string_view text) : framed_("\n"), lower_() {
+ContextPattern::Text::Text(std::string_view text) : framed_("\n") {
   framed_ += trim(text);
   lower_ = lower_case(framed_);
   has_context_ = lower_.find(kContext) != std::string::npos;
@@ -164,8 +176,10 @@ bool ContextPattern::match(const Text& text, Match& found) const {
   std::vector<Held> held;
   std::size_t at = 0;
   std::size_t end = view.size();
-  // The end first: it is the sooner told.
-  if (!match_back(view, lower, end, held) || !match_front(view, lower, at, held) || at > end) return false;
+  // What is sooner told comes first.
+  const Part& last = parts_.back();
+  if (last.kind == Kind::literal && !lower.ends_with(last.text)) return false;
+  if (!match_front(view, lower, at, held) || !match_back(view, lower, end, held) || at > end) return false;
   found = {unfenced(view.substr(at, end - at)), {}, {}};
   for (const Part& part : parts_) found.rest.append(part.text).append(1, '\0');
   for (const Held& piece : held) {

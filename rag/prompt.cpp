@@ -30,8 +30,8 @@ void hash_message(ContentHasher& hasher, const Message& message) {
   for (const ToolCall& call : message.tool_calls) hasher.field(call.id).field(call.name).field(call.arguments);
 }
 
-ContentId identity_of(const Document& document) {
-  return ContentHasher().field(document.key()).field(document.version).field(document.content()).finish();
+ContentId identity_of(const Document& document, const ContentId& content) {
+  return ContentHasher().field(document.key(content)).field(document.version).field(content).finish();
 }
 
 // False if the message holds no context in a known form.
@@ -79,8 +79,9 @@ ContentId Document::content() const {
   return ContentHasher().field(title).field(text).finish();
 }
 
-std::string Document::key() const {
-  return id.empty() ? content().hex() : id;
+DocumentSet::DocumentSet(std::vector<Document> documents) : documents_(std::move(documents)) {
+  contents_.reserve(documents_.size());
+  for (const Document& document : documents_) contents_.push_back(document.content());
 }
 
 ContentId DocumentSet::identity() const {
@@ -97,14 +98,14 @@ ContentId DocumentSet::identity() const {
 std::vector<std::string> DocumentSet::keys() const {
   std::vector<std::string> keys;
   keys.reserve(documents_.size());
-  for (const Document& document : documents_) keys.push_back(document.key());
+  for (std::size_t i = 0; i < documents_.size(); ++i) keys.push_back(documents_[i].key(contents_[i]));
   return keys;
 }
 
 std::vector<ContentId> DocumentSet::identities() const {
   std::vector<ContentId> ids;
   ids.reserve(documents_.size());
-  for (const Document& document : documents_) ids.push_back(identity_of(document));
+  for (std::size_t i = 0; i < documents_.size(); ++i) ids.push_back(identity_of(documents_[i], contents_[i]));
   return ids;
 }
 

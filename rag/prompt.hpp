@@ -46,7 +46,8 @@ struct Document {
   // Hash of title and text.
   ContentId content() const;
   // What invalidation names: `id` if the caller gave one, else the content id in hexadecimal.
-  std::string key() const;
+  std::string key() const { return key(content()); }
+  std::string key(const ContentId& content) const { return id.empty() ? content.hex() : id; }
 
   bool operator==(const Document&) const = default;
 };
@@ -55,7 +56,7 @@ struct Document {
 class DocumentSet {
  public:
   DocumentSet() = default;
-  explicit DocumentSet(std::vector<Document> documents) : documents_(std::move(documents)) {}
+  explicit DocumentSet(std::vector<Document> documents);
 
   const std::vector<Document>& in_order() const { return documents_; }
   bool empty() const { return documents_.empty(); }
@@ -67,6 +68,7 @@ class DocumentSet {
 
  private:
   std::vector<Document> documents_;
+  std::vector<ContentId> contents_;  // of each: hashed once, however often it is asked for
 };
 
 // A chat request taken apart. `question` is the last user message without its retrieved context: the only part that is

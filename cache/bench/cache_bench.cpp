@@ -111,6 +111,31 @@ void make_a_key(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(key_of(asked));
 }
 
+// A request of 400 KB is taken apart and keyed: a hundred documents in the text, in the form of range(0).
+void key_400_kb(benchmark::State& state) {
+  const bool numbered = state.range(0) == 0;
+  std::string text = numbered ? "Context:\n" : "Answer the question based only on the following context:\n";
+  for (int i = 0; i < 100; ++i) {
+    if (numbered) text.append("[Document ").append(std::to_string(i + 1)).append("]: ");
+    for (int line = 0; line < 50; ++line)
+      text.append("Line ")
+          .append(std::to_string(i * line))
+          .append(": the context of what is known about a subject, at some length.\n");
+    text += '\n';
+  }
+  text += "\n\nQuestion: What is known about subject 7?";
+  std::size_t documents = 0;
+  for (auto _ : state) {
+    const rag::Prompt prompt = rag::analyse({{rag::Role::user, text, ""}}, {});
+    CacheRequest request;
+    request.prompt = &prompt;
+    benchmark::DoNotOptimize(make_key(request));
+    documents = prompt.documents.in_order().size();
+  }
+  state.counters["bytes"] = static_cast<double>(text.size());
+  state.counters["documents"] = static_cast<double>(documents);
+}
+
 void find_exact_popular(benchmark::State& state) {
   Filled& held = filled();
   for (auto _ : state) benchmark::DoNotOptimize(held.cache->find_exact(held.keys[0], {}));
@@ -279,6 +304,7 @@ void store_until_durable(benchmark::State& state) {
 BENCHMARK(judge_a_neighbour);
 BENCHMARK(judge_a_vietnamese_neighbour);
 BENCHMARK(make_a_key);
+BENCHMARK(key_400_kb)->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond);
 BENCHMARK(find_exact_popular);
 BENCHMARK(find_exact_among_10000);
 BENCHMARK(find_semantic_among_10000)->Unit(benchmark::kMillisecond);
