@@ -60,6 +60,14 @@ std::vector<EntryPtr> Catalog::newest(std::size_t offset, std::size_t limit) con
   return entries;
 }
 
+std::vector<EntryPtr> Catalog::before(std::uint64_t& below, std::size_t count) const {
+  std::vector<EntryPtr> entries;
+  auto at = by_sequence_.lower_bound(below);
+  while (at != by_sequence_.begin() && entries.size() < count) entries.push_back(entry_of((--at)->second));
+  below = at == by_sequence_.begin() ? 0 : at->first;
+  return entries;
+}
+
 std::vector<RecordPtr> Catalog::matching(const Invalidation& what) const {
   std::unordered_set<RecordPtr> found;
   const bool by_name = !what.all && what.names();

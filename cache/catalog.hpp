@@ -27,6 +27,9 @@ class Catalog {
   RecordPtr find(const std::string& id) const;
   // Newest first.
   std::vector<EntryPtr> newest(std::size_t offset, std::size_t limit) const;
+  // At most `count` entries older than `below`, newest first; `below` becomes the age to go on from, 0 at the end.
+  static constexpr std::uint64_t newest_of_all = UINT64_MAX;
+  std::vector<EntryPtr> before(std::uint64_t& below, std::size_t count) const;
   std::vector<RecordPtr> matching(const Invalidation& what) const;
   // At most `limit` entries whose time is over.
   std::vector<RecordPtr> expired(Clock::time_point now, std::size_t limit) const;

@@ -183,6 +183,25 @@ struct Invalidation {
   bool names() const { return !documents.empty() || !tags.empty() || !current.empty(); }
 };
 
+// What each field names; an empty one is any.
+struct EntryFilter {
+  std::string tenant = {};
+  std::string model = {};
+  std::string tag = {};
+  std::string document = {};
+  std::string text = {};  // a part of the question; ASCII letters in any case
+
+  bool operator==(const EntryFilter&) const = default;
+};
+bool matches(const EntryFilter& filter, const Entry& entry);
+
+struct EntryPage {
+  std::vector<EntryPtr> entries;
+  std::size_t total = 0;  // of all that match
+};
+
+class LookupLog;
+
 struct CacheSettings {
   DocumentMode documents = DocumentMode::same;
   bool exact = true;
@@ -191,6 +210,7 @@ struct CacheSettings {
   bool guards = true;                   // policy "guarded"; false: the threshold alone decides
   std::chrono::seconds ttl{24 * 3600};
   QuestionRules rules = {};
+  bool log_questions = true;  // the log of look-ups keeps what was asked, in memory
   std::size_t max_entries = 1'000'000;
   std::size_t max_bytes = std::size_t{4} << 30;  // of texts, vectors and what finds them
   std::string path = "./kvasir-data";            // folder of the embedded store; ":memory:" keeps nothing
@@ -270,6 +290,10 @@ class ResponseCache {
   virtual EntryPtr entry(const std::string& entry_id) const = 0;
   // Newest first.
   virtual std::vector<EntryPtr> entries(std::size_t offset, std::size_t limit) const = 0;
+  // Newest first. With a filter it walks over all entries, in steps that nobody waits for.
+  virtual EntryPage find_entries(const EntryFilter& filter, std::size_t offset, std::size_t limit) const = 0;
+  // The last look-ups; lives as long as the cache.
+  virtual const LookupLog& lookups() const = 0;
   virtual CacheStats stats() const = 0;
 };
 

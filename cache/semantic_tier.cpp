@@ -2,11 +2,19 @@
 
 #include "cache/guards.hpp"
 
+#include <utility>
+
 namespace kvasir::cache {
 namespace {
 
 // Neighbours that are looked at before giving up: expired ones and those that a guard refuses stand in front of others.
 constexpr std::size_t candidates_considered = 16;
+
+// What comes later takes the last place, so that the one that answers is always among them.
+void note(std::vector<NearEntry>& noted, NearEntry near) {
+  if (noted.size() == LookupLog::entries_noted) noted.pop_back();
+  noted.push_back(std::move(near));
+}
 
 }  // namespace
 
@@ -15,24 +23,35 @@ SemanticTier::Found SemanticTier::find(const Admission& request, std::span<const
 }
 
 SemanticTier::Found SemanticTier::choose(const Admission& request, const std::vector<Candidate>& candidates) const {
-  Found miss;
-  if (candidates.empty()) return miss;
-  miss.similarity = candidates.front().similarity;
-  miss.reason = "below_threshold";
-  const SemanticPolicy& policy = request.limits.policy ? *request.limits.policy : policy_;
+  Found found;
+  if (candidates.empty()) return found;
+  found.similarity = candidates.front().similarity;
+  found.reason = "below_threshold";
+  found.nearest.reserve(LookupLog::entries_noted);
+  const SemanticPolicy& policy = policy_of(request.limits);
   std::optional<GuardedQuestion> asked;
   for (const Candidate& candidate : candidates) {
-    if (candidate.similarity < policy.threshold) break;
-    const Entry& entry = candidate.record->entry;
-    std::string_view reason = objection(*candidate.record, request);
-    if (reason.empty() && policy.guards) {
+    const bool judged = !found.record && candidate.similarity >= policy.threshold;
+    if (!judged && found.nearest.size() == LookupLog::entries_noted) break;
+    NearEntry near{entry_of(candidate.record), candidate.similarity, objection(*candidate.record, request), {}};
+    std::string_view reason = near.objection;
+    if (judged && reason.empty() && policy.guards) {
       if (!asked) asked.emplace(request.key.question);
-      reason = guard_objection(*asked, GuardedQuestion(entry.key.question), candidate.similarity);
+      const GuardedQuestion stored(candidate.record->entry.key.question);
+      reason = guard_objection(*asked, stored, candidate.similarity);
+      near.guard = reason;
     }
-    if (reason.empty()) return {candidate.record, candidate.similarity, "hit"};
-    if (miss.reason == "below_threshold") miss.reason = reason;
+    note(found.nearest, std::move(near));
+    if (!judged) continue;
+    if (reason.empty()) {
+      found.record = candidate.record;
+      found.similarity = candidate.similarity;
+      found.reason = "hit";
+    } else if (found.reason == "below_threshold") {
+      found.reason = reason;
+    }
   }
-  return miss;
+  return found;
 }
 
 }  // namespace kvasir::cache

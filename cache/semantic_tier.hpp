@@ -1,6 +1,7 @@
 // The semantic tier: in each partition, the entries whose questions lie nearest.
 #pragma once
 
+#include "cache/lookup_log.hpp"
 #include "cache/partition_index.hpp"
 #include "cache/record.hpp"
 
@@ -19,6 +20,7 @@ class SemanticTier {
     RecordPtr record;                 // null: none may answer
     std::optional<float> similarity;  // of the entry found, else of the nearest one
     std::string_view reason = "empty";
+    std::vector<NearEntry> nearest = {};  // for the log
   };
 
   // `dimension` 0: there are no vectors.
@@ -32,6 +34,9 @@ class SemanticTier {
 
   PartitionIndex& index() { return index_; }
   const PartitionIndex& index() const { return index_; }
+
+  // That of the request, else the cache's.
+  const SemanticPolicy& policy_of(const LookupLimits& limits) const { return limits.policy ? *limits.policy : policy_; }
 
  private:
   using Candidate = PartitionIndex::Candidate;

@@ -11,6 +11,7 @@ namespace kvasir::cache {
 namespace {
 
 constexpr std::size_t swept_at_once = 256;  // entries; a look-up that meets a sweep waits for one of them at most
+constexpr std::size_t read_at_once = 4096;  // entries, by who lists them; a writer waits for one such round at most
 constexpr std::chrono::milliseconds sweep_period{1000};
 constexpr std::chrono::seconds index_period{300};  // between two snapshots of the index, if it changed
 constexpr std::chrono::seconds longest_ttl{10LL * 365 * 24 * 3600};
@@ -32,6 +33,7 @@ StoredCache::StoredCache(const CacheSettings& settings, std::string embedder, in
       embedder_(std::move(embedder)),
       dimension_(dimension),
       now_(std::move(now)),
+      lookups_(settings.log_questions),
       semantic_(dimension, {settings.threshold, settings.guards}) {}
 
 std::unique_ptr<StoredCache> StoredCache::open(const CacheSettings& settings, const std::string& embedder,
@@ -78,41 +80,47 @@ bool StoredCache::load(std::unique_ptr<Store> store, std::string& error) {
 Decision StoredCache::find_exact(const CacheKey& key, const LookupLimits& limits) {
   if (!key.not_cacheable.empty()) return {nullptr, std::nullopt, key.not_cacheable};
   if (!settings_.exact) return {nullptr, std::nullopt, "disabled"};
-  if (!may_serve()) {
-    if (!semantic_serves(key)) count(counters_.misses);
-    return {nullptr, std::nullopt, "store_away"};
-  }
-  ExactTier::Found found = exact_.find({key, limits, now_()});
+  ExactTier::Found found;
+  found.reason = "store_away";
+  if (may_serve()) found = exact_.find({key, limits, now_()});
   if (found.record && !is_removed(*found.record)) {
-    count(counters_.exact_hits);
-    catalog_.mark_used(*found.record);
-    return {entry_of(found.record), std::nullopt, "hit"};
+    return hit(LookupOutcome::exact, key, limits, found.record, std::nullopt);
   }
+  const Decision nothing{nullptr, std::nullopt, found.record ? "empty" : found.reason};
   // Where there is a semantic tier it is asked next, and counts the miss.
-  if (!settings_.semantic || dimension_ == 0) count(counters_.misses);
-  return {nullptr, std::nullopt, found.record ? "empty" : found.reason};
+  return settings_.semantic && dimension_ > 0 ? nothing : miss(key, limits, nothing);
 }
 
 Decision StoredCache::find_semantic(const CacheKey& key, std::span<const float> vector, const LookupLimits& limits) {
   if (!key.not_cacheable.empty()) return {nullptr, std::nullopt, key.not_cacheable};
   if (!settings_.semantic || dimension_ == 0) return {nullptr, std::nullopt, "disabled"};
   if (!key.semantic || vector.size() != static_cast<std::size_t>(dimension_)) {
-    count(counters_.misses);
     const std::string_view why = vector.empty() ? "unread" : "disabled";
-    return {nullptr, std::nullopt, key.semantic ? why : "exact_only"};
+    return miss(key, limits, {nullptr, std::nullopt, key.semantic ? why : "exact_only"});
   }
-  if (!may_serve()) {
-    count(counters_.misses);
-    return {nullptr, std::nullopt, "store_away"};
-  }
-  const SemanticTier::Found found = semantic_.find({key, limits, now_()}, vector);
+  if (!may_serve()) return miss(key, limits, {nullptr, std::nullopt, "store_away"});
+  SemanticTier::Found found = semantic_.find({key, limits, now_()}, vector);
   if (found.record && !is_removed(*found.record)) {
-    count(counters_.semantic_hits);
-    catalog_.mark_used(*found.record);
-    return {entry_of(found.record), found.similarity, "hit"};
+    return hit(LookupOutcome::semantic, key, limits, found.record, found.similarity, std::move(found.nearest));
   }
+  return miss(key, limits, {nullptr, found.similarity, found.record ? "empty" : found.reason},
+              std::move(found.nearest));
+}
+
+Decision StoredCache::hit(LookupOutcome tier, const CacheKey& key, const LookupLimits& limits, const RecordPtr& record,
+                          std::optional<float> similarity, std::vector<NearEntry> nearest) {
+  count(tier == LookupOutcome::exact ? counters_.exact_hits : counters_.semantic_hits);
+  catalog_.mark_used(*record);
+  Decision decision{entry_of(record), similarity, "hit"};
+  lookups_.add(key, decision, tier, semantic_.policy_of(limits), now_(), std::move(nearest));
+  return decision;
+}
+
+Decision StoredCache::miss(const CacheKey& key, const LookupLimits& limits, Decision decision,
+                           std::vector<NearEntry> nearest) {
   count(counters_.misses);
-  return {nullptr, found.similarity, found.record ? "empty" : found.reason};
+  lookups_.add(key, decision, LookupOutcome::miss, semantic_.policy_of(limits), now_(), std::move(nearest));
+  return decision;
 }
 
 bool StoredCache::may_be_kept(const CacheKey& key, const Answer& answer, std::chrono::seconds ttl) const {
@@ -238,7 +246,10 @@ void StoredCache::take(StoredEntry stored) {
 void StoredCache::drop(const StoredRemoval& removal, const Mine& mine, bool answers_under_way) {
   const std::unique_lock lock(mutex_);
   std::vector<RecordPtr> records;
-  if (selects(removal.what)) records = catalog_.matching(removal.what);
+  if (selects(removal.what)) {
+    records = catalog_.matching(removal.what);
+    lookups_.forget_questions(removal.what);
+  }
   for (const std::string& id : removal.ids) {
     if (RecordPtr named = catalog_.find(id)) records.push_back(std::move(named));
   }
@@ -288,6 +299,7 @@ bool StoredCache::erase(const std::string& entry_id) {
 }
 
 std::uint64_t StoredCache::remove_and_wait(Removal removal) {
+  if (removal.entry_id.empty() && selects(removal.what)) lookups_.forget_questions(removal.what);
   std::promise<void> written;
   std::future<void> store_is_done = written.get_future();
   std::uint64_t removed = 0;
@@ -341,6 +353,26 @@ EntryPtr StoredCache::entry(const std::string& entry_id) const {
 std::vector<EntryPtr> StoredCache::entries(std::size_t offset, std::size_t limit) const {
   const std::shared_lock lock(mutex_);
   return catalog_.newest(offset, limit);
+}
+
+EntryPage StoredCache::find_entries(const EntryFilter& filter, std::size_t offset, std::size_t limit) const {
+  if (filter == EntryFilter{}) {
+    const std::shared_lock lock(mutex_);
+    return {catalog_.newest(offset, limit), catalog_.size()};
+  }
+  EntryPage page;
+  for (std::uint64_t below = Catalog::newest_of_all; below > 0;) {
+    std::vector<EntryPtr> entries;
+    {
+      const std::shared_lock lock(mutex_);
+      entries = catalog_.before(below, read_at_once);
+    }
+    for (EntryPtr& entry : entries) {
+      if (!matches(filter, *entry)) continue;
+      if (page.total++ >= offset && page.entries.size() < limit) page.entries.push_back(std::move(entry));
+    }
+  }
+  return page;
 }
 
 CacheStats StoredCache::stats() const {

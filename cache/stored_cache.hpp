@@ -10,6 +10,7 @@
 #include "cache/exact_tier.hpp"
 #include "cache/index_snapshot.hpp"
 #include "cache/invalidation.hpp"
+#include "cache/lookup_log.hpp"
 #include "cache/response_cache.hpp"
 #include "cache/semantic_tier.hpp"
 #include "cache/store.hpp"
@@ -43,6 +44,8 @@ class StoredCache final : public ResponseCache, private StoreListener {
   bool erase(const std::string& entry_id) override;
   EntryPtr entry(const std::string& entry_id) const override;
   std::vector<EntryPtr> entries(std::size_t offset, std::size_t limit) const override;
+  EntryPage find_entries(const EntryFilter& filter, std::size_t offset, std::size_t limit) const override;
+  const LookupLog& lookups() const override { return lookups_; }
   CacheStats stats() const override;
 
   // Removes some of what has expired; true: there is more. The store's thread calls this about once a second.
@@ -63,6 +66,12 @@ class StoredCache final : public ResponseCache, private StoreListener {
 
   StoredCache(const CacheSettings& settings, std::string embedder, int dimension, Now now);
   bool load(std::unique_ptr<Store> store, std::string& error);
+
+  // Counts it and logs it.
+  Decision hit(LookupOutcome tier, const CacheKey& key, const LookupLimits& limits, const RecordPtr& record,
+               std::optional<float> similarity, std::vector<NearEntry> nearest = {});
+  Decision miss(const CacheKey& key, const LookupLimits& limits, Decision decision,
+                std::vector<NearEntry> nearest = {});
 
   bool semantic_serves(const CacheKey& key) const { return settings_.semantic && dimension_ > 0 && key.semantic; }
   bool may_be_kept(const CacheKey& key, const Answer& answer, std::chrono::seconds ttl) const;
@@ -92,6 +101,7 @@ class StoredCache final : public ResponseCache, private StoreListener {
   int dimension_;
   Now now_;
   Counters counters_;
+  LookupLog lookups_;
 
   ExactTier exact_;
   SemanticTier semantic_;

@@ -1,9 +1,12 @@
 #include "gateway/admin_handler.hpp"
 
+#include "gateway/cache_admin.hpp"
 #include "gateway/component_metrics.hpp"
 #include "gateway/config.hpp"
+#include "gateway/dashboard.hpp"
 
-#include <charconv>
+#include <algorithm>
+#include <array>
 
 #include <boost/asio/post.hpp>
 #include <nlohmann/json.hpp>
@@ -16,51 +19,14 @@ using nlohmann::json;
 constexpr std::string_view kPlain = "text/plain; charset=utf-8";
 constexpr std::string_view kPrometheus = "text/plain; version=0.0.4; charset=utf-8";
 constexpr std::string_view kEntries = "/admin/cache/entries";
-
-std::int64_t unix_seconds(cache::Clock::time_point time) {
-  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-}
-
-// `whole`: with the question and the answer, which may be long.
-json entry_json(const cache::Entry& entry, bool whole) {
-  json out{{"id", entry.id},
-           {"tenant", entry.key.tenant},
-           {"model", entry.key.model},
-           {"question", entry.key.question},
-           {"documents", entry.key.documents},
-           {"tags", entry.tags},
-           {"partition", entry.key.partition.hex()},
-           {"created", unix_seconds(entry.created)},
-           {"expires", unix_seconds(entry.expires)},
-           {"prompt_tokens", entry.answer.prompt_tokens},
-           {"completion_tokens", entry.answer.completion_tokens}};
-  if (!whole) return out;
-  json choices = json::array();
-  for (const auto& choice : entry.answer.choices) {
-    choices.push_back({{"content", choice.content}, {"finish_reason", choice.finish_reason}});
-  }
-  out["choices"] = std::move(choices);
-  return out;
-}
+constexpr std::string_view kStats = "/admin/cache/stats";
+constexpr std::string_view kLookups = "/admin/cache/lookups";
+constexpr std::string_view kReplay = "/admin/cache/replay";
 
 HttpResponse json_response(const json& body) {
   HttpResponse response;
   response.body = body.dump(-1, ' ', false, json::error_handler_t::replace);
   return response;
-}
-
-std::size_t query_number(std::string_view query, std::string_view name, std::size_t otherwise, std::size_t most) {
-  while (!query.empty()) {
-    const auto end = std::min(query.find('&'), query.size());
-    const std::string_view item = query.substr(0, end);
-    query.remove_prefix(std::min(end + 1, query.size()));
-    if (!item.starts_with(name) || item.size() <= name.size() || item[name.size()] != '=') continue;
-    const std::string_view digits = item.substr(name.size() + 1);
-    std::size_t value = 0;
-    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return result.ec == std::errc{} ? std::min(value, most) : otherwise;
-  }
-  return otherwise;
 }
 
 // A list that is there but empty selects nothing: null. Without a list, tenant or model select all that is theirs.
@@ -129,7 +95,9 @@ std::optional<HttpResponse> AdminHandler::refuse_early(const HttpRequest& head) 
   const SnapshotPtr snapshot = services_.live->get();
   if (const std::string& digest = snapshot->settings.admin_sha256; !digest.empty()) {
     const bool known = KeyDigest(digest).same(KeyDigest::of(bearer_token(head.authorization)));
-    return known ? std::nullopt : std::optional(error_response(ApiError::invalid_api_key()));
+    // The page says nothing of this gateway: it asks for the key and reads the data with it.
+    if (known || asks_for_dashboard(head)) return std::nullopt;
+    return error_response(ApiError::invalid_api_key());
   }
   const auto address = ListenAddress::parse(
       head.host.ends_with(']') || head.host.find(':') == std::string::npos ? head.host + ":80" : head.host);
@@ -158,6 +126,7 @@ Task<void> AdminHandler::handle(HttpExchange& exchange) {
 }
 
 HttpResponse AdminHandler::answer(const HttpRequest& request) {
+  if (asks_for_dashboard(request)) return dashboard(request.path);
   const std::string_view path = request.path;
   const bool get = request.method == "GET" || request.method == "HEAD";
   const bool post = request.method == "POST";
@@ -168,13 +137,29 @@ HttpResponse AdminHandler::answer(const HttpRequest& request) {
     drain_();
     return {200, R"({"draining":true})", "", "application/json", false};
   }
-  const bool known =
-      path == "/" || path == "/metrics" || path == "/admin/config" || path == "/admin/cache/stats" || path == kEntries;
-  if (!known) return error_response(ApiError::not_found("There is nothing at this path."));
+  if (!is_read(path)) return error_response(ApiError::not_found("There is nothing at this path."));
   if (!get) return method_not_allowed("GET, HEAD");
+  return read(request);
+}
+
+bool AdminHandler::is_read(std::string_view path) {
+  static constexpr std::array paths = {std::string_view("/"),
+                                       std::string_view("/metrics"),
+                                       kEntries,
+                                       kStats,
+                                       kLookups,
+                                       kReplay,
+                                       std::string_view("/admin/config")};
+  return std::ranges::find(paths, path) != paths.end() || is_dashboard_file(path);
+}
+
+HttpResponse AdminHandler::read(const HttpRequest& request) const {
+  const std::string_view path = request.path;
   if (path == "/metrics") return metrics();
-  if (path == "/admin/cache/stats") return cache_stats();
-  if (path == kEntries) return entries(request);
+  if (path == kStats) return cache_stats(*services_.cache);
+  if (path == kEntries) return cache_entries(*services_.cache, request);
+  if (path == kLookups) return cache_lookups(*services_.cache, request);
+  if (path == kReplay) return cache_replay(*services_.cache, request);
   if (path == "/admin/config") {
     return {200, print_config(services_.live->get()->settings), "", "application/yaml", false};
   }
@@ -202,43 +187,6 @@ HttpResponse AdminHandler::metrics() const {
   return response;
 }
 
-HttpResponse AdminHandler::cache_stats() const {
-  const cache::CacheStats stats = services_.cache->stats();
-  json store = {{"kind", stats.shared ? "redis" : "embedded"}};
-  if (const auto& shared = stats.shared) {
-    store["connected"] = shared->connected;
-    store["away_ms"] = shared->away.count();
-    store["disconnects"] = shared->disconnects;
-    store["reconnects"] = shared->reconnects;
-    store["reloads"] = shared->reloads;
-    store["lag_ms"] = shared->lag.count();
-    store["from_others"] = shared->from_others;
-    store["damaged"] = shared->damaged;
-  }
-  return json_response({{"entries", stats.entries},
-                        {"partitions", stats.partitions},
-                        {"vectors", stats.vectors},
-                        {"exact_hits", stats.exact_hits},
-                        {"semantic_hits", stats.semantic_hits},
-                        {"misses", stats.misses},
-                        {"stored", stats.stored},
-                        {"store_failures", stats.store_failures},
-                        {"expired", stats.expired},
-                        {"evicted", stats.evicted},
-                        {"invalidated", stats.invalidated},
-                        {"removals_owed", stats.removals_owed},
-                        {"corrupt", stats.corrupt},
-                        {"store", std::move(store)}});
-}
-
-HttpResponse AdminHandler::entries(const HttpRequest& request) const {
-  const std::size_t offset = query_number(request.query, "offset", 0, SIZE_MAX);
-  const std::size_t limit = query_number(request.query, "limit", 50, 1000);
-  json list = json::array();
-  for (const auto& entry : services_.cache->entries(offset, limit)) list.push_back(entry_json(*entry, false));
-  return json_response({{"entries", std::move(list)}, {"offset", offset}, {"total", services_.cache->stats().entries}});
-}
-
 HttpResponse AdminHandler::entry(const HttpRequest& request, std::string_view id) {
   const ApiError missing = ApiError::not_found("There is no such entry.");
   if (request.method == "DELETE") {
@@ -247,7 +195,7 @@ HttpResponse AdminHandler::entry(const HttpRequest& request, std::string_view id
   }
   if (request.method != "GET" && request.method != "HEAD") return method_not_allowed("GET, HEAD, DELETE");
   const auto entry = services_.cache->entry(std::string(id));
-  return entry ? json_response(entry_json(*entry, true)) : error_response(missing);
+  return entry ? cache_entry(*entry) : error_response(missing);
 }
 
 HttpResponse AdminHandler::invalidate(const HttpRequest& request) {
@@ -274,9 +222,11 @@ HttpResponse AdminHandler::front_page() const {
   const SnapshotPtr snapshot = services_.live->get();
   for (const auto& model : snapshot->models.all()) response.body += "  " + model.name + "\n";
   response.body +=
-      "\nGET    /metrics\nGET    /admin/config\nGET    /admin/cache/stats\nGET    "
-      "/admin/cache/entries?offset=0&limit=50\n"
+      "\nGET    /metrics\nGET    /admin/config\nGET    /admin/cache/stats\n"
+      "GET    /admin/cache/entries?text=&tenant=&model=&tag=&document=&offset=0&limit=50\n"
       "GET    /admin/cache/entries/{id}\nDELETE /admin/cache/entries/{id}\nPOST   /admin/cache/invalidate\n"
+      "GET    /admin/cache/lookups?limit=100\n"
+      "GET    /admin/cache/replay?threshold=0.9&policy=guarded\n"
       "POST   /admin/drain\n";
   return response;
 }

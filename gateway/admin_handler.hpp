@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/thread_pool.hpp>
 
@@ -24,9 +25,9 @@ class AdminHandler final : public HttpHandler {
 
  private:
   HttpResponse answer(const HttpRequest& request);
+  static bool is_read(std::string_view path);
+  HttpResponse read(const HttpRequest& request) const;
   HttpResponse metrics() const;
-  HttpResponse cache_stats() const;
-  HttpResponse entries(const HttpRequest& request) const;
   HttpResponse entry(const HttpRequest& request, std::string_view id);
   HttpResponse invalidate(const HttpRequest& request);
   HttpResponse front_page() const;

@@ -281,6 +281,7 @@ void read_cache(ConfigSection section, const ServerSettings& server, cache::Cach
   if (realtime_ttl.count() > 0) cache.rules.realtime_ttl = realtime_ttl;
   rules.finish();
   section.read("ttl", cache.ttl);
+  section.read("log_questions", cache.log_questions);
   cache.documents = read_documents(section).value_or(cache.documents);
   read_store(section.section("store"), server, cache);
   int entries = static_cast<int>(cache.max_entries);

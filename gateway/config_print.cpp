@@ -174,6 +174,7 @@ void print_cache(YAML::Emitter& out, const cache::CacheSettings& cache) {
   }
   out << YAML::EndMap;
   out << YAML::Key << "ttl" << YAML::Value << print_duration(cache.ttl);
+  out << YAML::Key << "log_questions" << YAML::Value << cache.log_questions;
   print_store(out, cache);
   out << YAML::Key << "max_entries" << YAML::Value << cache.max_entries;
   out << YAML::Key << "max_bytes" << YAML::Value << print_bytes(cache.max_bytes);

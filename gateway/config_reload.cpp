@@ -47,6 +47,7 @@ void keep_cache(const Settings& running, Settings& wanted, Waiting& waiting) {
   if (wanted.embedding_model.empty()) wanted.cache.semantic = false;
   waiting.keep("cache.exact.enabled", running.cache.exact, wanted.cache.exact);
   waiting.keep("cache.semantic.enabled", running.cache.semantic, wanted.cache.semantic);
+  waiting.keep("cache.log_questions", running.cache.log_questions, wanted.cache.log_questions);
   waiting.keep("cache.store", running.cache.redis, wanted.cache.redis);
   waiting.keep("cache.store.path", running.cache.path, wanted.cache.path);
   waiting.keep("cache.max_entries", running.cache.max_entries, wanted.cache.max_entries);

@@ -134,6 +134,11 @@ class HeldCache final : public cache::ResponseCache {
   std::vector<cache::EntryPtr> entries(std::size_t offset, std::size_t limit) const override {
     return inner_->entries(offset, limit);
   }
+  cache::EntryPage find_entries(const cache::EntryFilter& filter, std::size_t offset,
+                                std::size_t limit) const override {
+    return inner_->find_entries(filter, offset, limit);
+  }
+  const cache::LookupLog& lookups() const override { return inner_->lookups(); }
   cache::CacheStats stats() const override { return inner_->stats(); }
 
   // From now on nothing can be stored, says the cache.
