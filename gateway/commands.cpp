@@ -4,6 +4,7 @@
 #include "gateway/config.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/kv_size.hpp"
+#include "gateway/tune.hpp"
 
 #include <csignal>
 #include <cstdio>
@@ -20,6 +21,7 @@ constexpr const char* kUsage =
     "usage: kvasir serve [--config FILE]\n"
     "       kvasir check-config FILE [--print]\n"
     "       kvasir kv-size --model FILE.gguf --context TOKENS --users N [--kv-type f16|int8|int4] [--memory SIZE]\n"
+    "       kvasir tune --pairs FILE.jsonl [--config FILE] [--max-error-rate RATE] [--svg FILE] [--json FILE]\n"
     "       kvasir bench LANE …\n"
     "       kvasir --version\n";
 
@@ -89,11 +91,6 @@ int check_config(const Arguments& arguments) {
   return 0;
 }
 
-int not_in_this_version(std::string_view command) {
-  std::fprintf(stderr, "kvasir: %s is not in this version.\n", std::string(command).c_str());
-  return 2;
-}
-
 }  // namespace
 
 int run_command(int count, char** arguments) {
@@ -105,7 +102,7 @@ int run_command(int count, char** arguments) {
   if (command == "check-config") return check_config(rest);
   if (command == "bench") return run_bench(count - 1, arguments + 1);
   if (command == "kv-size") return run_kv_size(rest);
-  if (command == "tune") return not_in_this_version(command);
+  if (command == "tune") return run_tune(rest);
   if (command == "--version" || command == "version") {
     std::puts("kvasir " KVASIR_VERSION);
     return 0;

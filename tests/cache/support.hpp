@@ -9,6 +9,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -97,6 +98,10 @@ inline std::unique_ptr<ResponseCache> open_cache(const CacheSettings& settings) 
   std::string error;
   std::unique_ptr<ResponseCache> cache = ResponseCache::open(settings, embedder, dimension, error);
   EXPECT_TRUE(cache) << error;
+  // It opens without its shared store, too, and goes on connecting: on a busy machine that takes a moment.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (cache && settings.redis && !cache->stats().shared->connected && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   return cache;
 }
 

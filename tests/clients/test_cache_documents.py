@@ -68,7 +68,7 @@ def test_a_recognised_passage_can_be_invalidated_by_its_hash(ask, gateway):
 def test_the_model_reads_the_prompt_as_it_came(ask, upstream):
     told = messages("langchain hub", [HUE, HANOI], "What was the capital once?")
     ask("", model="mock", messages=told)
-    assert upstream.received(told[-1]["content"])[0]["messages"] == told
+    assert upstream.received(told[-1]["content"])[0]["body"]["messages"] == told
 
 
 @pytest.fixture(scope="module")
