@@ -38,9 +38,12 @@ CurvePoint judge_threshold(std::span<const JudgedPair> pairs, bool guarded, floa
 std::optional<float> choose_threshold(std::span<const JudgedPair> pairs, bool guarded,
                                       std::span<const float> thresholds, double max_error_rate) {
   std::optional<float> chosen;
+  int most = -1;
   for (const float threshold : thresholds | std::views::reverse) {
-    const Share wrong = judge_threshold(pairs, guarded, threshold).false_hits;
-    if (wrong.of == 0 || wrong.high > max_error_rate) break;
+    const CurvePoint point = judge_threshold(pairs, guarded, threshold);
+    if (point.false_hits.of == 0 || point.false_hits.high > max_error_rate) break;
+    if (point.true_hits.hits <= most) continue;
+    most = point.true_hits.hits;
     chosen = threshold;
   }
   return chosen;

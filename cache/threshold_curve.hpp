@@ -34,8 +34,9 @@ struct CurvePoint {
 // `guarded` false: the cosine alone decides.
 CurvePoint judge_threshold(std::span<const JudgedPair> pairs, bool guarded, float threshold);
 
-// The lowest of `thresholds` (ascending) from which on the upper end of the false hits' interval is at most
-// `max_error_rate`; none if there is no such one, be it that there are too few pairs.
+// Of `thresholds` (ascending) from which on the upper end of the false hits' interval is at most `max_error_rate`, the
+// one with the most hits, and of equals the highest: a lower one is not supported by anything seen. None if there is no
+// such one, be it that there are too few pairs.
 std::optional<float> choose_threshold(std::span<const JudgedPair> pairs, bool guarded,
                                       std::span<const float> thresholds, double max_error_rate);
 

@@ -85,9 +85,11 @@ Pair read_pair(const std::string& text, const std::string& where) {
     throw BadInput{where + ": 'same' must be there, true or false"};
   pair.judged.same = line["same"].get<bool>();
   if (line.contains("category")) pair.category = text_in(line, "category", where);
-  // By the pair itself, whichever way round: the same pair is always in the same half.
-  const auto [first, second] = std::minmax(pair.a, pair.b);
-  pair.chooses = rag::ContentHasher().field(first).field(second).finish().bytes[0] % 2 == 0;
+  // It stands in a comment of the YAML that is printed.
+  std::ranges::replace_if(
+      pair.category, [](unsigned char c) { return c < ' '; }, ' ');
+  // All pairs of one question are in one half.
+  pair.chooses = rag::ContentId::of(pair.a).bytes[0] % 2 == 0;
   return pair;
 }
 
@@ -171,13 +173,13 @@ std::string in_words(const cache::Share& share) {
 }
 
 void print_curve(const TuneCurve& curve) {
-  std::printf("\npolicy: %s\n%-10s %-30s %s\n", curve.policy.c_str(), "threshold", "hits of the same",
+  std::printf("#\n# policy: %s\n# %-10s %-30s %s\n", curve.policy.c_str(), "threshold", "hits of the same",
               "hits of different ones (95 %)");
   for (std::size_t i = 0; i < curve.points.size(); ++i) {
     const cache::CurvePoint& point = curve.points[i];
     const bool is_chosen = curve.chosen && *curve.chosen == point.threshold;
     if (i % 5 != 0 && i + 1 != curve.points.size() && !is_chosen) continue;
-    std::printf("%-10.2f %-30s %-30s%s\n", static_cast<double>(point.threshold), in_words(point.true_hits).c_str(),
+    std::printf("# %-10.2f %-30s %-30s%s\n", static_cast<double>(point.threshold), in_words(point.true_hits).c_str(),
                 in_words(point.false_hits).c_str(), is_chosen ? " <- chosen on the other half" : "");
   }
 }
@@ -186,10 +188,10 @@ void print_categories(const std::vector<Pair>& pairs, const TuneCurve& curve, fl
   std::map<std::string, int> categories;
   for (const Pair& pair : pairs) ++categories[pair.category];
   if (categories.size() < 2) return;
-  std::printf("\nby category, %s at %.2f\n", curve.policy.c_str(), static_cast<double>(threshold));
+  std::printf("#\n# by category, %s at %.2f\n", curve.policy.c_str(), static_cast<double>(threshold));
   for (const auto& [category, count] : categories) {
     const auto point = cache::judge_threshold(half(pairs, false, &category), curve.policy == "guarded", threshold);
-    std::printf("  %-40s same %-30s different %s\n", category.empty() ? "(none)" : category.c_str(),
+    std::printf("#   %-40s same %-30s different %s\n", category.empty() ? "(none)" : category.c_str(),
                 in_words(point.true_hits).c_str(), in_words(point.false_hits).c_str());
   }
 }
@@ -200,9 +202,10 @@ void print_reasons(const std::vector<Pair>& pairs, float threshold) {
     if (pair.chooses || pair.reason.empty() || pair.judged.cosine < threshold) continue;
     ++(pair.judged.same ? reasons[pair.reason].second : reasons[pair.reason].first);
   }
-  std::printf("\nwhat was refused from %.2f on: %-24s different ones, the same\n", static_cast<double>(threshold), "");
+  std::printf("#\n# what was refused from %.2f on: %-24s different ones, the same\n", static_cast<double>(threshold),
+              "");
   for (const auto& [reason, counts] : reasons)
-    std::printf("  %-52s %9d %9d\n", std::string(reason).c_str(), counts.first, counts.second);
+    std::printf("#   %-52s %9d %9d\n", std::string(reason).c_str(), counts.first, counts.second);
 }
 
 json share_json(const cache::Share& share) {
@@ -263,7 +266,7 @@ void recommend(const TuneCurve* best, const std::vector<Pair>& pairs, double max
   if (best == nullptr) {
     const auto different = std::ranges::count_if(half(pairs, true), [](const auto& pair) { return !pair.same; });
     const int fewest = cache::fewest_pairs(max_error_rate);
-    std::printf("\n# No threshold of either policy keeps false hits below %.2f %% for sure", 100 * max_error_rate);
+    std::printf("#\n# No threshold of either policy keeps false hits below %.2f %% for sure", 100 * max_error_rate);
     if (different < fewest) {
       std::printf(": at least %d pairs that differ are needed in the half that chooses, and it has %d", fewest,
                   static_cast<int>(different));
@@ -271,7 +274,7 @@ void recommend(const TuneCurve* best, const std::vector<Pair>& pairs, double max
     std::printf(".\n# The present setting stays.\n");
   } else {
     const auto shown = cache::judge_threshold(half(pairs, false), best->policy == "guarded", *best->chosen);
-    std::printf("\n# On the half that did not choose: hits %s, false hits %s.\n", in_words(shown.true_hits).c_str(),
+    std::printf("#\n# On the half that did not choose: hits %s, false hits %s.\n", in_words(shown.true_hits).c_str(),
                 in_words(shown.false_hits).c_str());
   }
   const float threshold = best == nullptr ? present.threshold : *best->chosen;
@@ -307,7 +310,7 @@ int tune(Wanted wanted) {
 
   embed_pairs(pairs, *embedder);
   judge_pairs(pairs, *embedder);
-  std::printf("%zu pairs, embedder %s\nfalse hits wanted: at most %.2f %%, with 97.5 %% confidence\n", pairs.size(),
+  std::printf("# %zu pairs, embedder %s\n# false hits wanted: at most %.2f %%, with 97.5 %% confidence\n", pairs.size(),
               embedder->identity().c_str(), 100 * max_error_rate);
   std::vector<TuneCurve> curves;
   for (const bool guarded : {true, false}) curves.push_back(curve_of(pairs, guarded, max_error_rate));
@@ -316,7 +319,7 @@ int tune(Wanted wanted) {
   const TuneCurve& shown = best == nullptr ? curves.front() : *best;
   const float threshold = shown.chosen.value_or(config.settings.cache.threshold);
   print_categories(pairs, shown, threshold);
-  print_reasons(pairs, threshold);
+  print_reasons(pairs, std::min(threshold, config.settings.cache.threshold));
   recommend(best, pairs, max_error_rate, config.settings.cache);
   write_file(wanted.svg, draw_curves(curves));
   write_file(wanted.json, wanted.json.empty() ? "" : as_json(curves, max_error_rate).dump(1) + "\n");

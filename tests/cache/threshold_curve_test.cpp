@@ -48,10 +48,17 @@ class Choice : public testing::Test {
   const std::vector<float> thresholds_{0.7F, 0.8F, 0.9F};
 };
 
-TEST_F(Choice, IsTheLowestThresholdThatKeepsTheBoundForSure) {
-  EXPECT_EQ(choose_threshold(pairs(0, 1000), true, thresholds_, 0.01), 0.7F);
-  EXPECT_EQ(choose_threshold(pairs(8, 1000), true, thresholds_, 0.01), 0.9F) << "0.8 % may well be 1.6 %";
-  EXPECT_EQ(choose_threshold(pairs(8, 1000), true, thresholds_, 0.02), 0.7F);
+TEST_F(Choice, KeepsTheBoundForSureAndIsNoLowerThanHitsAreSeen) {
+  EXPECT_EQ(choose_threshold(pairs(0, 1000), true, thresholds_, 0.01), 0.9F) << "nothing more hits below";
+  std::vector<JudgedPair> more = pairs(0, 1000);
+  more.push_back({0.82F, true, true});
+  EXPECT_EQ(choose_threshold(more, true, thresholds_, 0.01), 0.8F);
+  more.push_back({0.75F, true, true});
+  EXPECT_EQ(choose_threshold(more, true, thresholds_, 0.01), 0.7F);
+  std::vector<JudgedPair> wrong = pairs(8, 1000);
+  wrong.push_back({0.82F, true, true});
+  EXPECT_EQ(choose_threshold(wrong, true, thresholds_, 0.01), 0.9F) << "0.8 % may well be 1.6 %";
+  EXPECT_EQ(choose_threshold(wrong, true, thresholds_, 0.02), 0.8F);
 }
 
 TEST_F(Choice, IsNoneOfTooFewPairs) {

@@ -50,7 +50,7 @@ def test_a_threshold_is_chosen_on_one_half_and_judged_on_the_other(tune, tmp_pat
     fragment = done.stdout[done.stdout.index("cache:\n"):]
     assert "policy: guarded" in fragment
     checked = tmp_path / "tuned.yaml"
-    checked.write_text("models: [{name: m, upstream: {base_url: 'http://127.0.0.1:1/v1'}}]\n" + fragment)
+    checked.write_text("models: [{name: m, upstream: {base_url: 'http://127.0.0.1:1/v1'}}]\n" + done.stdout)
     assert subprocess.run([BINARY, "check-config", checked], timeout=60).returncode == 0
     curves = {curve["policy"]: curve for curve in json.loads((tmp_path / "curve.json").read_text())["curves"]}
     assert curves["guarded"]["chosen"] is not None
